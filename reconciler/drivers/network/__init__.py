@@ -1,0 +1,1 @@
+"""Network drivers: addresses for pods, and services that reach them."""

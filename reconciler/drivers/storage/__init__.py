@@ -1,0 +1,1 @@
+"""Storage drivers: volumes that keep what pods write."""
