@@ -68,6 +68,13 @@ class Problem:
             parts.append(self.message)
         return ": ".join(parts)
 
+    def to_dict(self) -> dict[str, object]:
+        """The fault as plain data: ``path``, ``message`` (as ``body``), ``reason``, and ``value`` if there is one."""
+        data: dict[str, object] = {"path": self.path, "message": self.body, "reason": self.reason}
+        if self.value is not NO_VALUE:
+            data["value"] = json.loads(json.dumps(self.value, default=_builtins))
+        return data
+
     def __str__(self) -> str:
         return f"{self.path}: {self.body}" if self.path else self.body
 

@@ -50,7 +50,8 @@ class Indexes:
 
     def __init__(self) -> None:
         self._owned: dict[str, _Keys] = {}
-        self._orphans: dict[tuple[str, str], _Bucket] = {}
+        #: Objects without a controller under kind and namespace, and under each of their labels, too.
+        self._orphans: dict[tuple[str, ...], _Bucket] = {}
         #: By node; those on none under "".
         self._pods_on: dict[str, _Bucket] = {}
         self._pods_by_namespace: dict[str, _Bucket] = {}
@@ -86,18 +87,19 @@ class Indexes:
         after = () if new is None else new.metadata.owner_references
         if before is after or before == after:
             return
-        for owner in before:
-            _drop(self._owned, owner.uid, key)
+        for uid in {owner.uid for owner in before}:
+            _drop(self._owned, uid, key)
         for owner in after:
             self._owned.setdefault(owner.uid, {})[key] = None
 
     def _advance_orphans(self, key: Key, old: AnyObject | None, new: AnyObject | None) -> None:
-        before = old is not None and not _is_controlled(old)
-        after = new is not None and not _is_controlled(new)
-        if before and not after:
-            _drop(self._orphans, (key.kind, key.namespace), key.ns_name)
-        elif after and not before:
-            self._orphans.setdefault((key.kind, key.namespace), {})[key.ns_name] = None
+        before, after = _orphan_handles(key, old), _orphan_handles(key, new)
+        if before == after:
+            return
+        for handle in before:
+            _drop(self._orphans, handle, key.ns_name)
+        for handle in after:
+            self._orphans.setdefault(handle, {})[key.ns_name] = None
 
     def _advance_pod(self, ns_name: NsName, old: Pod | None, new: Pod | None) -> None:
         node_before = None if old is None else old.spec.node_name
@@ -137,9 +139,12 @@ class Indexes:
         """Whether any object names this uid as an owner."""
         return uid in self._owned
 
-    def orphans(self, kind: str, namespace: str) -> list[NsName]:
-        """The objects of one of ``ADOPTABLE_KINDS`` that no controller manages."""
-        return sorted(self._orphans.get((kind, namespace), ()))
+    def orphans(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[NsName]:
+        """The objects of one of ``ADOPTABLE_KINDS`` that no controller manages and that have at least one of the
+        labels given; of none given, all.
+        """
+        buckets = [self._orphans.get((kind, namespace, *label), {}) for label in labels.items()]
+        return sorted(min(buckets, key=len) if buckets else self._orphans.get((kind, namespace), ()))
 
     def pods_on(self, node: str) -> list[NsName]:
         """The pods bound to a node."""
@@ -167,6 +172,14 @@ class Indexes:
         return sorted(
             key for key in found if (kinds is None or key.kind in kinds) and self._selectors[key].matches(labels)
         )
+
+
+def _orphan_handles(key: Key, obj: AnyObject | None) -> list[tuple[str, ...]]:
+    """Where an object without a controller is kept."""
+    if obj is None or _is_controlled(obj):
+        return []
+    place = (key.kind, key.namespace)
+    return [place, *((*place, *label) for label in obj.metadata.labels.items())]
 
 
 def _is_controlled(obj: AnyObject) -> bool:

@@ -41,6 +41,11 @@ class Workspace:
         return self.snapshot.revision + 1
 
     @property
+    def is_changed(self) -> bool:
+        """Whether anything was written since the last commit."""
+        return bool(self._before)
+
+    @property
     def kinds(self) -> list[str]:
         """The kinds of which there is an object, sorted."""
         return sorted(kind for kind, table in self._tables.items() if table)
@@ -77,10 +82,13 @@ class Workspace:
         found = (table[key.ns_name] for key in self.indexes.owned_by(uid, expected.kind))
         return [obj for obj in found if isinstance(obj, expected) and controller_uid(obj) == uid]
 
-    def orphans(self, namespace: str, expected: type[ObjectT]) -> list[ObjectT]:
-        """The objects of a typed kind (one of ``indexes.ADOPTABLE_KINDS``) without a controller, sorted by name."""
+    def orphans(self, namespace: str, expected: type[ObjectT], labels: Mapping[str, str]) -> list[ObjectT]:
+        """The objects of a typed kind (one of ``indexes.ADOPTABLE_KINDS``) without a controller, sorted by name.
+
+        ``labels`` are those that the asker insists on; they narrow the search down, but not to the end.
+        """
         table = self._tables.get(expected.kind, {})
-        names = self.indexes.orphans(expected.kind, namespace)
+        names = self.indexes.orphans(expected.kind, namespace, labels)
         return [obj for name in names if isinstance(obj := table[name], expected)]
 
     def pods_on(self, node: str) -> list[Pod]:

@@ -1,0 +1,112 @@
+"""Runs the benchmarks and shows what came out: ``python -m bench [--smoke] [-k EXPRESSION] [--out DIR]``.
+
+Writes ``benchmarks.json`` (pytest-benchmark's own format, with the machine's name), ``table.md`` and ``benchmarks.png``.
+Figures are medians; "x" is the same as a multiple of the calibration loop of the same run, which is what to compare
+between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import orjson
+import pytest
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+HERE = Path(__file__).parent
+_CALIBRATION = "test_calibration"
+_SIZE = re.compile(r"\[(?:.*-)?(\d+)\]$")
+
+
+def main() -> int:
+    """Runs pytest on this folder and reports. Returns pytest's exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="small workloads: shows that the benchmarks run")
+    parser.add_argument("-k", dest="only", default="", help="only the benchmarks whose names match")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="where the results go")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    report = args.out / "benchmarks.json"
+    options = ["-q", "-p", "no:cacheprovider", f"--rootdir={HERE.parent}", f"--benchmark-json={report}", str(HERE)]
+    if args.smoke:
+        options += ["--smoke", "--benchmark-disable-gc", "--benchmark-max-time=0.05", "--benchmark-min-rounds=1"]
+    if args.only:
+        options += ["-k", f"calibration or ({args.only})"]
+    status = pytest.main([*options, "--benchmark-quiet"])
+    if status == pytest.ExitCode.OK:
+        rows = summarise(orjson.loads(report.read_bytes()))
+        text = table(rows)
+        (args.out / "table.md").write_text(text)
+        plot(rows, args.out / "benchmarks.png")
+        sys.stdout.write(f"{text}\n{report}, table.md, benchmarks.png\n")
+    return int(status)
+
+
+def summarise(report: dict) -> list[dict]:
+    """One row a benchmark: its name, median seconds, ratio to the calibration loop, and what it recorded besides."""
+    medians = {item["fullname"]: item["stats"]["median"] for item in report["benchmarks"]}
+    yardstick = next((median for name, median in medians.items() if name.endswith(_CALIBRATION)), None)
+    return [
+        {
+            "name": item["name"].removeprefix("test_"),
+            "seconds": item["stats"]["median"],
+            "ratio": item["stats"]["median"] / yardstick if yardstick else None,
+            "extra": item["extra_info"],
+        }
+        for item in report["benchmarks"]
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| benchmark | median | x calibration | besides |", "|---|---:|---:|---|"]
+    for row in rows:
+        besides = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in row["extra"].items()
+        )
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}"
+        lines.append(f"| {row['name']} | {duration(row['seconds'])} | {ratio} | {besides} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """All medians as bars, and every benchmark over several sizes as a curve, on logarithmic axes."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        size = _SIZE.search(row["name"])
+        if size:
+            curves.setdefault(row["name"].partition("[")[0], []).append((int(size[1]), row["seconds"]))
+    figure, (bars, lines) = plt.subplots(1, 2, figsize=(14, max(4, 0.3 * len(rows))), layout="constrained")
+    bars.barh([row["name"] for row in rows], [row["seconds"] for row in rows], log=True, color="#326ce5")
+    bars.invert_yaxis()
+    bars.set_xlabel("median seconds")
+    bars.set_title("all benchmarks")
+    for name, points in sorted(curves.items()):
+        if len(points) > 1:
+            lines.loglog(*zip(*sorted(points), strict=True), marker="o", label=name)
+    lines.set_xlabel("size")
+    lines.set_ylabel("median seconds")
+    lines.set_title("growth")
+    if lines.lines:
+        lines.legend()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

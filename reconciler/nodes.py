@@ -1,0 +1,102 @@
+"""Made-up nodes: ``--nodes 3x4cpu,16Gi`` and the Node objects that a library caller would otherwise write by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from state import quantity
+from state.errors import StateError
+from state.objects import Node, NodeCondition, NodeSpec, NodeStatus, ObjectMeta, Quantity
+from state.times import format_time
+
+DEFAULT_CPU = "4"
+DEFAULT_MEMORY = "16Gi"
+DEFAULT_PODS = "110"
+#: More nodes than this are taken for a typing error; Kubernetes itself ends at 5,000.
+MAX_NODES = 1_000_000
+_HOSTNAME = "kubernetes.io/hostname"
+_ZONE = "topology.kubernetes.io/zone"
+_GROUP = re.compile(r"(?P<count>\d+)(?:x(?P<shape>.+))?")
+_CPU = re.compile(r"(?P<amount>.+?)cpus?")
+_PODS = re.compile(r"(?P<amount>\d+)pods?")
+_ZONES = re.compile(r"(?P<amount>[1-9]\d*)zones?")
+_FORM = "expected COUNT or COUNTxCPUcpu,MEMORY[,PODSpods][,ZONESzones][,RESOURCE=AMOUNT], as in 3x4cpu,16Gi"
+
+
+def make_node(name: str, capacity: dict[str, Quantity], *, labels: dict[str, str] | None = None, now: int = 0) -> Node:
+    """A node that is Ready since ``now`` (µs) and gives all its capacity to pods."""
+    since = format_time(now)
+    ready = NodeCondition(
+        type="Ready",
+        status="True",
+        reason="KubeletReady",
+        message="kubelet is posting ready status",
+        last_heartbeat_time=since,
+        last_transition_time=since,
+    )
+    return Node(
+        metadata=ObjectMeta(
+            name=name,
+            labels={_HOSTNAME: name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **(labels or {})},
+        ),
+        spec=NodeSpec(),
+        status=NodeStatus(capacity=capacity, allocatable=capacity, conditions=(ready,)),
+    )
+
+
+def parse_nodes(text: str | int, *, now: int = 0) -> list[Node]:
+    """Nodes from a description: ``3``, ``3x4cpu,16Gi``, ``2x8cpu,64Gi,nvidia.com/gpu=4+100x2cpu,4Gi,3zones``.
+
+    What isn't said is 4 CPUs, 16Gi, 110 pods, no zone. Names are ``node-0`` onwards, padded to sort by number.
+
+    Raises:
+        StateError: the description has another form.
+    """
+    groups = [_parse_group(group.strip(), str(text)) for group in str(text).split("+")]
+    total = sum(count for count, _, _ in groups)
+    if total > MAX_NODES:
+        msg = f"nodes {str(text)!r}: {total} nodes; at most {MAX_NODES} are made up"
+        raise StateError(msg)
+    width = len(str(max(total - 1, 0)))
+    return [
+        make_node(f"node-{number:0{width}}", capacity, labels=labels, now=now)
+        for number, (capacity, labels) in enumerate(_expand(groups))
+    ]
+
+
+_Group = tuple[int, dict[str, Quantity], int]
+
+
+def _expand(groups: list[_Group]) -> Iterator[tuple[dict[str, Quantity], dict[str, str]]]:
+    for count, capacity, zones in groups:
+        for number in range(count):
+            yield capacity, {_ZONE: f"zone-{number % zones}"} if zones else {}
+
+
+def _parse_group(group: str, text: str) -> _Group:
+    found = _GROUP.fullmatch(group)
+    if found is None:
+        msg = f"nodes {text!r}: cannot read {group!r}; {_FORM}"
+        raise StateError(msg)
+    capacity: dict[str, Quantity] = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, "pods": DEFAULT_PODS}
+    zones = 0
+    for part in (found["shape"] or "").split(",") if found["shape"] else ():
+        name, is_named, amount = part.strip().partition("=")
+        if is_named:
+            pass
+        elif cpu := _CPU.fullmatch(part.strip()):
+            name, amount = "cpu", cpu["amount"]
+        elif pods := _PODS.fullmatch(part.strip()):
+            name, amount = "pods", pods["amount"]
+        elif many := _ZONES.fullmatch(part.strip()):
+            zones = int(many["amount"])
+            continue
+        else:
+            name, amount = "memory", part.strip()
+        try:
+            capacity[name] = quantity.canonical(amount)
+        except quantity.QuantityError as error:
+            msg = f"nodes {text!r}: cannot read {part!r}: {error}; {_FORM}"
+            raise StateError(msg) from error
+    return int(found["count"]), capacity, zones

@@ -1,0 +1,99 @@
+"""What a controller is here: a table of rules over the facts of one kind of object, and what makes them due again.
+
+A concern is level-triggered, as Kubernetes' controllers are: ``fact`` looks at the state as it is now, never at the
+change that made an object due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from rules.actions import Fact
+from rules.context import Context
+from rules.engine import Rule, RuleMatcher, make_engine
+from state.errors import StateError
+from state.snapshot import Change, Key
+from state.workspace import Workspace
+
+#: Says which subjects a change makes due.
+Touched = Callable[[Workspace, Change], Iterable[Key]]
+#: Among ``subjects`` and ``watches``: objects of every kind, typed or not.
+ANY = "*"
+
+
+def itself(_: Workspace, change: Change) -> Iterable[Key]:
+    """A changed object is due itself, unless it is gone."""
+    return () if change.new is None else (change.key,)
+
+
+class ConsequentError(StateError):
+    """A rule's consequent failed: which, about which object, and why."""
+
+    def __init__(self, concern: str, rule: str, key: Key, cause: Exception) -> None:
+        super().__init__(f"rule {rule!r} of {concern} failed on {key}: {type(cause).__name__}: {cause}")
+        self.rule = rule
+        self.key = key
+
+
+class Concern:
+    """One controller. A subclass gives the four class attributes and ``fact``; the rest seldom needs changing.
+
+    ``subjects`` are the kinds that it decides about; from nothing, all of them are due. ``watches`` says for each kind
+    which subjects become due when an object of it changes. ``rules`` are in order of priority.
+    """
+
+    name: ClassVar[str]
+    subjects: ClassVar[Sequence[str]]
+    rules: ClassVar[Sequence[Rule]]
+    watches: ClassVar[Mapping[str, Touched]]
+
+    def __init__(self) -> None:
+        self._engine: RuleMatcher = make_engine(self.name, self.rules)
+
+    def attach(self, ws: Workspace) -> None:
+        """Called once with the workspace that the concern will serve; for one that keeps tables of its own over it."""
+
+    def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
+        """The flat facts about a subject that the rules' conditions read; None when no rule can be concerned.
+
+        It is also what the sentences of ``Rule.why`` are made of.
+        """
+        raise NotImplementedError
+
+    def due_at_start(self, ws: Workspace) -> Iterable[Key]:
+        """The subjects to look at when nothing is known yet: all."""
+        for kind in self.subjects:
+            for ns_name in ws.table(kind):
+                yield Key(kind, *ns_name)
+
+    def run(self, ctx: Context, due: Sequence[Key]) -> None:
+        """Looks at the subjects that are due (sorted), and carries out what the rules say."""
+        keys: list[Key] = []
+        facts: list[Fact] = []
+        for key in due:
+            ctx.clear(self.name, key)
+            fact = self.fact(ctx.ws, key, ctx.now)
+            if fact is not None:
+                keys.append(key)
+                facts.append(fact)
+        if facts:
+            self.decide(ctx, keys, facts)
+
+    def decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
+        """Matches the facts and runs the consequents of the rules that fired: ``then(ctx, key, fact)``."""
+        for firing in self._engine.match(facts):
+            slot = firing.slots[0]
+            self.fire(ctx, firing.rule, keys[slot], facts[slot])
+
+    def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
+        """Runs one consequent.
+
+        Raises:
+            ConsequentError: it failed; the cause is chained.
+        """
+        ctx.firing(self.name, rule, key, fact)
+        try:
+            rule.then(ctx, key, fact)
+        except Exception as error:
+            raise ConsequentError(self.name, rule.name, key, error) from error

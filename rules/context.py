@@ -1,0 +1,230 @@
+"""What a consequent writes to. Each write changes the workspace at once, so that the next consequent sees it, and
+leaves an action that names the rule that is firing.
+
+The semantics of a write are the API server's: what a create fills in, when a delete is graceful, what raises a generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
+from rules.engine import Rule
+from state.identity import generated_name, make_uid
+from state.objects import (
+    AnyObject,
+    ObjectMeta,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PodCondition,
+    kind_key,
+    replace,
+)
+from state.snapshot import Key
+from state.times import format_time
+from state.workspace import Workspace
+
+ObjectT = TypeVar("ObjectT", bound=AnyObject)
+
+SECOND = 1_000_000
+#: What a pod gets that doesn't say (``terminationGracePeriodSeconds``).
+_DEFAULT_GRACE_SECONDS = 30
+#: Kinds whose ``metadata.generation`` the API server counts.
+_COUNTED_KINDS = frozenset(
+    {
+        "CronJob",
+        "DaemonSet",
+        "Deployment",
+        "EndpointSlice",
+        "Job",
+        "Pod",
+        "PodDisruptionBudget",
+        "PriorityClass",
+        "ReplicaSet",
+        "ReplicationController",
+        "StatefulSet",
+    }
+)
+_FINISHED = ("Succeeded", "Failed")
+_NO_REASON = Reason("", {}, "")
+#: A subject of a concern: notes and wake-up times are kept for each.
+Subject = tuple[str, Key]
+
+
+class Context:
+    """One cycle's writes. ``now`` is in microseconds since the epoch."""
+
+    def __init__(self, ws: Workspace, now: int = 0) -> None:
+        self.ws = ws
+        self.now = now
+        self.actions: list[Action] = []
+        self.events: list[Event] = []
+        #: What is left undone, by who says so about what; outlives the cycle.
+        self.notes: dict[Subject, Note] = {}
+        #: When a subject is to be looked at again though nothing changed; outlives the cycle.
+        self.wakeups: dict[Subject, int] = {}
+        self._subject: Subject = ("", Key("", "", ""))
+        self._reason = _NO_REASON
+        self._names: dict[str, int] = {}
+
+    # -- who is speaking ---------------------------------------------------------------------------------------------
+
+    def firing(self, concern: str, rule: Rule, key: Key, fact: Fact) -> None:
+        """Says which rule fires from now on, about which subject, because of which facts."""
+        self._subject = (concern, key)
+        self._reason = Reason(rule=rule.name, because=fact, template=rule.why)
+
+    def because(self, rule: str, fact: Fact, template: str) -> None:
+        """Gives the reason of the next writes where no rule of an engine fires: the caller's own wish."""
+        self._reason = Reason(rule=rule, because=fact, template=template)
+
+    def clear(self, concern: str, key: Key) -> None:
+        """Forgets what was said about a subject; it is about to be looked at anew."""
+        subject = (concern, key)
+        self.notes.pop(subject, None)
+        self.wakeups.pop(subject, None)
+
+    def start(self, now: int) -> None:
+        """Begins a cycle: no actions and events yet; notes and wake-up times stay."""
+        self.now = now
+        self.actions = []
+        self.events = []
+        self._names.clear()
+
+    # -- what is said without changing anything ------------------------------------------------------------------------
+
+    def note(self, target: Key | None = None) -> None:
+        """Leaves a note with the firing rule's sentence: nothing is done about the subject, and why."""
+        self.notes[self._subject] = Note(target=target or self._subject[1], reason=self._reason)
+
+    def wake(self, at: int) -> None:
+        """Has the subject looked at again at a time, or at an earlier one already asked for."""
+        before = self.wakeups.get(self._subject)
+        self.wakeups[self._subject] = at if before is None else min(at, before)
+
+    def event(self, target: Key, reason: str, message: str, *, warning: bool = False, source: str = "") -> None:
+        """Records an event that no action stands for."""
+        kind = "Warning" if warning else "Normal"
+        self.events.append(Event(target=target, type=kind, reason=reason, message=message, source=source))
+
+    # -- writes --------------------------------------------------------------------------------------------------------
+
+    def create(self, obj: ObjectT) -> ObjectT:
+        """Stores a new object with uid, creation time and, from ``generateName``, a name; returns it as stored."""
+        meta = obj.metadata
+        name = meta.name or self._generate(kind_key(obj), meta)
+        key = Key(kind_key(obj), meta.namespace, name)
+        assert self.ws.get(key) is None, f"{key} exists already"
+        fresh: dict[str, Any] = {"name": name}
+        if not meta.uid:
+            fresh["uid"] = make_uid(key, self.ws.revision)
+        if meta.creation_timestamp is None:
+            fresh["creation_timestamp"] = format_time(self.now)
+        if meta.generation is None and kind_key(obj) in _COUNTED_KINDS:
+            fresh["generation"] = 1
+        new: ObjectT = replace(obj, metadata=replace(meta, **fresh))
+        stored = self.ws.put(new)
+        self.actions.append(Create(target=key, reason=self._reason, object=stored))
+        return stored
+
+    def _generate(self, kind: str, meta: ObjectMeta) -> str:
+        base = meta.generate_name or ""
+        owner = meta.owner_references[0].uid if meta.owner_references else meta.namespace
+        taken = self.ws.table(kind)
+        seed = f"{owner}@{self.ws.revision}"
+        for number in self._numbers(seed):
+            name = generated_name(base, f"{seed}#{number}")
+            if (meta.namespace, name) not in taken:
+                return name
+        raise AssertionError("the numbers don't end")
+
+    def _numbers(self, seed: str) -> Iterator[int]:
+        """Counts up within the cycle, so that each try for one owner is a new one."""
+        while True:
+            number = self._names.get(seed, 0)
+            self._names[seed] = number + 1
+            yield number
+
+    def update(self, obj: ObjectT) -> ObjectT:
+        """Stores changed metadata or spec; a changed spec raises ``metadata.generation``. No change, no action."""
+        key = Key.of(obj)
+        old = self.ws.get(key)
+        assert old is not None, f"{key} doesn't exist"
+        if old == obj:
+            return obj
+        generation = old.metadata.generation
+        if generation is not None and getattr(obj, "spec", None) != getattr(old, "spec", None):
+            obj = replace(obj, metadata=replace(obj.metadata, generation=generation + 1))
+        stored = self.ws.put(obj)
+        self.actions.append(Update(target=key, reason=self._reason, before=old, object=stored))
+        return stored
+
+    def update_status(self, obj: ObjectT) -> ObjectT:
+        """Stores a changed status. No change, no action."""
+        key = Key.of(obj)
+        old = self.ws.get(key)
+        assert old is not None, f"{key} doesn't exist"
+        if old == obj:
+            return obj
+        stored = self.ws.put(obj)
+        self.actions.append(UpdateStatus(target=key, reason=self._reason, before=old, object=stored))
+        return stored
+
+    def delete(self, obj: AnyObject, grace_period: int | None = None) -> None:
+        """Deletes as the API server does: a running pod ends gracefully, a finalizer holds the object; else it is gone.
+
+        ``grace_period`` is in seconds; None means the pod's own. Deleting again what is ending is no action.
+        """
+        key = Key.of(obj)
+        current = self.ws.get(key)
+        if current is None:
+            return
+        meta = current.metadata
+        grace = self._grace(current, grace_period)
+        held = grace > 0 or bool(meta.finalizers)
+        if held and meta.deletion_timestamp is not None:
+            return
+        if held:
+            ending = replace(
+                meta,
+                deletion_timestamp=format_time(self.now + grace * SECOND),
+                deletion_grace_period_seconds=grace,
+                generation=None if meta.generation is None else meta.generation + 1,
+            )
+            self.ws.put(replace(current, metadata=ending))
+        else:
+            self.ws.remove(key)
+        self.actions.append(Delete(target=key, reason=self._reason, before=current, grace_period=grace))
+
+    @staticmethod
+    def _grace(obj: AnyObject, asked: int | None) -> int:
+        """Seconds until the object goes: only a pod on a node that hasn't finished gets any."""
+        if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in _FINISHED:
+            return 0
+        if asked is not None:
+            return asked
+        own = obj.spec.termination_grace_period_seconds
+        return _DEFAULT_GRACE_SECONDS if own is None else own
+
+    def bind(self, pod: Pod, node: str) -> Pod:
+        """Assigns a pod to a node, and says so in its PodScheduled condition."""
+        scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=format_time(self.now))
+        others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
+        stored = self.ws.put(
+            replace(
+                pod,
+                spec=replace(pod.spec, node_name=node),
+                status=replace(pod.status, conditions=(*others, scheduled), nominated_node_name=None),
+            )
+        )
+        self.actions.append(Bind(target=Key.of(pod), reason=self._reason, object=stored, node=node))
+        return stored
+
+    def bind_claim(self, claim: PersistentVolumeClaim, volume: PersistentVolume) -> None:
+        """Stores a claim and a volume that now name each other, as one action."""
+        stored = self.ws.put(volume)
+        self.actions.append(
+            BindClaim(target=Key.of(claim), reason=self._reason, claim=self.ws.put(claim), volume=stored)
+        )

@@ -1,0 +1,318 @@
+"""Pods to nodes: which pods are to be scheduled is decided by the rules here, where they go by ``rules.scheduling``.
+
+Pods that are due are tried in queue order, each placed before the next. A pod that fits nowhere stays pending with the
+scheduler's own words, and is tried again when something changes that could make room for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rules.actions import Fact
+from rules.concern import Concern, Touched
+from rules.context import Context
+from rules.engine import Rule, m
+from rules.scheduling import Decision, Scheduler, VolumeChoices
+from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, replace
+from state.snapshot import Change, Key
+from state.times import format_time
+from state.workspace import Workspace
+
+_FINISHED = ("Succeeded", "Failed")
+_SOURCE = "default-scheduler"
+#: Says that a volume's claim was not chosen by its maker.
+BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
+#: Tells a provisioner on which node the volume of a waiting claim is needed.
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+
+def _leave(ctx: Context, _: Key, __: Fact) -> None:
+    ctx.note()
+
+
+def _gate(ctx: Context, key: Key, fact: Fact) -> None:
+    _report(ctx, key, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
+    _leave(ctx, key, fact)
+
+
+def _queue(_: Context, key: Key, __: Fact) -> None:
+    raise AssertionError(f"{key} is placed with all others that are due, by Placement.decide")
+
+
+RULES = (
+    Rule(
+        name="pod-foreign",
+        when=(m.pending == True) & (m.ours == False),  # noqa: E712 - durable-rules' own expressions
+        then=_leave,
+        why="{name} asks for the scheduler {scheduler}, which is not this one",
+    ),
+    Rule(
+        name="pod-gated",
+        when=(m.pending == True) & (m.ours == True) & (m.gates > 0),  # noqa: E712
+        then=_gate,
+        why="{name} is held back by {gates} scheduling gates: {gate_names}",
+    ),
+    Rule(
+        name="pod-queue",
+        when=(m.pending == True) & (m.ours == True) & (m.gates == 0),  # noqa: E712
+        then=_queue,
+        why="{name} is on no node yet",
+    ),
+)
+_QUEUE = RULES[-1]
+
+# What comes of an attempt. The facts are the decision's.
+
+
+def _bind(ctx: Context, key: Key, fact: Fact) -> None:
+    pod = ctx.ws.find(Pod, key.namespace, key.name)
+    assert pod is not None
+    ctx.bind(pod, str(fact["node"]))
+
+
+def _pend(ctx: Context, key: Key, fact: Fact) -> None:
+    _report(ctx, key, "Unschedulable", str(fact["message"]))
+    ctx.event(key, "FailedScheduling", str(fact["message"]), warning=True, source=_SOURCE)
+    ctx.note()
+
+
+def _preempt(ctx: Context, key: Key, fact: Fact) -> None:
+    pod = ctx.ws.get(key)
+    assert pod is not None
+    uid = pod.metadata.uid
+    for name in str(fact["victims"]).split():
+        victim = ctx.ws.get(Key("Pod", *name.split("/")))
+        if victim is not None:
+            message = f"Preempted by pod {uid} on node {fact['nominated']}"
+            ctx.event(Key.of(victim), "Preempted", message, source=_SOURCE)
+            ctx.delete(victim)
+    _report(ctx, key, "Unschedulable", str(fact["message"]), nominated=str(fact["nominated"]))
+    ctx.event(key, "FailedScheduling", str(fact["message"]), warning=True, source=_SOURCE)
+    ctx.note()
+
+
+BIND = Rule(
+    name="pod-bind",
+    when=m.node != "",
+    then=_bind,
+    why="{feasible_nodes} of {evaluated_nodes} nodes fit; {node} scores highest with {score}",
+)
+PREEMPT = Rule(
+    name="pod-preempt",
+    when=m.victims != "",
+    then=_preempt,
+    why="Pending: {message} Evicting {victims} would make room on {nominated}",
+)
+PEND = Rule(name="pod-pending", when=m.node == "", then=_pend, why="Pending: {message}")
+PROVISION = Rule(
+    name="pod-awaits-volume",
+    when=m.provisions > 0,
+    then=_leave,
+    why="Pending: {node} is chosen; waiting for {provisions} volumes to be provisioned for it",
+)
+
+
+class Placement(Concern):
+    """Schedules pods with the default profile."""
+
+    name = "placement"
+    subjects = ("Pod",)
+    rules = RULES
+
+    def __init__(self, scheduler_names: Sequence[str] = ("default-scheduler",)) -> None:
+        super().__init__()
+        self._names = frozenset(scheduler_names)
+        self._scheduler: Scheduler | None = None
+        #: Pods that were tried in vain; and of these the ones that a pod coming to a node could help.
+        self._waiting: set[Key] = set()
+        self._sociable: set[Key] = set()
+
+    def attach(self, ws: Workspace) -> None:
+        """Builds the scheduler's tables, and has them follow the workspace."""
+        scheduler = Scheduler(ws)
+        self._scheduler = scheduler
+        self._waiting.clear()
+        self._sociable.clear()
+        ws.listen(lambda change: scheduler.changed(change.old, change.new))
+
+    @property
+    def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
+        """A pod when it changes, and every pending one when something changes that could make room."""
+        return {"Pod": self._pods_due, **dict.fromkeys(_ROOM, self._all_waiting)}
+
+    def _all_waiting(self, _: Workspace, __: Change) -> Iterable[Key]:
+        return self._waiting
+
+    def _pods_due(self, _: Workspace, change: Change) -> Iterable[Key]:
+        """The pod itself if it has no node; waiting ones if it came to a node or gives something up there."""
+        old, new = change.old, change.new
+        assert old is None or isinstance(old, Pod)
+        assert new is None or isinstance(new, Pod)
+        if new is None:
+            self._forget(change.key)
+            return self._waiting if old is not None and old.spec.node_name else ()
+        if not new.spec.node_name:
+            same = old is not None and old.spec is new.spec and old.metadata.labels == new.metadata.labels
+            return () if same and _is_pending(new) else (change.key,)
+        if old is None or not old.spec.node_name:
+            self._forget(change.key)
+            return self._sociable
+        return self._waiting if _frees(old, new) else ()
+
+    def _forget(self, key: Key) -> None:
+        self._waiting.discard(key)
+        self._sociable.discard(key)
+
+    def _remember(self, pod: Pod) -> None:
+        key = Key.of(pod)
+        self._waiting.add(key)
+        if _looks_at_pods(pod):
+            self._sociable.add(key)
+
+    def due_at_start(self, ws: Workspace) -> Iterable[Key]:
+        """Pods without a node."""
+        return [Key("Pod", *ns_name) for ns_name in ws.indexes.unassigned_pods()]
+
+    def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
+        """What says whether a pod is to be scheduled; None for a pod that is on a node or on its way out."""
+        pod = ws.find(Pod, key.namespace, key.name)
+        if pod is None or not _is_pending(pod):
+            return None
+        spec = pod.spec
+        scheduler = spec.scheduler_name or _SOURCE
+        return {
+            "name": key.name,
+            "pending": True,
+            "ours": scheduler in self._names,
+            "scheduler": scheduler,
+            "gates": len(spec.scheduling_gates),
+            "gate_names": ", ".join(gate.name for gate in spec.scheduling_gates),
+        }
+
+    def decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
+        """Places all pods that the rules queue, one after the other."""
+        queue: list[Pod] = []
+        for firing in self._engine.match(facts):
+            slot = firing.slots[0]
+            if firing.rule is _QUEUE:
+                pod = ctx.ws.find(Pod, keys[slot].namespace, keys[slot].name)
+                assert pod is not None
+                queue.append(pod)
+            else:
+                self.fire(ctx, firing.rule, keys[slot], facts[slot])
+        if queue:
+            assert self._scheduler is not None
+            for decision in self._scheduler.schedule(queue, now=ctx.now):
+                self._carry(ctx, decision)
+
+    def _carry(self, ctx: Context, decision: Decision) -> None:
+        """Does what follows from a decision: volumes first, then the pod."""
+        key = Key("Pod", *decision.pod)
+        if decision.node is None or decision.volume_choices.provision:
+            pod = ctx.ws.find(Pod, key.namespace, key.name)
+            assert pod is not None
+            self._remember(pod)
+        if decision.node is None:
+            fact = {
+                **decision.facts,
+                "message": decision.fit_error or "",
+                "nominated": decision.nominated_node or "",
+                "victims": " ".join("/".join(victim) for victim in decision.victims),
+            }
+            self.fire(ctx, PREEMPT if decision.victims else PEND, key, fact)
+            return
+        choices = decision.volume_choices
+        fact = {**decision.facts, "node": decision.node, "provisions": len(choices.provision)}
+        rule = PROVISION if choices.provision else BIND
+        if choices.static or choices.provision:
+            ctx.firing(self.name, rule, key, fact)
+            _reserve(ctx, key, decision.node, choices)
+        if choices.provision:
+            assert self._scheduler is not None
+            self._scheduler.cluster.forget(decision.pod)
+        self.fire(ctx, rule, key, fact)
+
+
+def _reserve(ctx: Context, pod: Key, node: str, choices: VolumeChoices) -> None:
+    """Writes a claim's chosen volume, or the node that its new volume is needed on, as the scheduler's PreBind does."""
+    for claim_name in sorted(choices.static):
+        claim = ctx.ws.find(PersistentVolumeClaim, pod.namespace, claim_name)
+        volume = ctx.ws.find(PersistentVolume, "", choices.static[claim_name])
+        assert claim is not None
+        assert volume is not None
+        ref = ObjectReference(
+            api_version="v1",
+            kind="PersistentVolumeClaim",
+            namespace=pod.namespace,
+            name=claim_name,
+            uid=claim.metadata.uid,
+        )
+        annotations = {**volume.metadata.annotations, BOUND_BY_CONTROLLER: "yes"}
+        ctx.update(
+            replace(
+                volume,
+                metadata=replace(volume.metadata, annotations=annotations),
+                spec=replace(volume.spec, claim_ref=ref),
+            )
+        )
+    for claim_name in sorted(choices.provision):
+        claim = ctx.ws.find(PersistentVolumeClaim, pod.namespace, claim_name)
+        assert claim is not None
+        annotations = {**claim.metadata.annotations, SELECTED_NODE: node}
+        ctx.update(replace(claim, metadata=replace(claim.metadata, annotations=annotations)))
+
+
+def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | None = None) -> None:
+    """Says in the pod's PodScheduled condition why it has no node; the transition time stays while it stays false."""
+    pod = ctx.ws.find(Pod, key.namespace, key.name)
+    assert pod is not None
+    before = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
+    since = before.last_transition_time if before is not None and before.status == "False" else format_time(ctx.now)
+    condition = PodCondition(
+        type="PodScheduled", status="False", reason=reason, message=message, last_transition_time=since
+    )
+    others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
+    status = replace(pod.status, conditions=(*others, condition))
+    if nominated is not None:
+        status = replace(status, nominated_node_name=nominated)
+    ctx.update_status(replace(pod, status=status))
+
+
+def _is_pending(pod: Pod) -> bool:
+    return not pod.spec.node_name and pod.metadata.deletion_timestamp is None and pod.status.phase not in _FINISHED
+
+
+def _frees(old: Pod, new: Pod) -> bool:
+    """Whether a change of a pod that stays on its node could make room for another."""
+    return (
+        old.spec is not new.spec
+        or old.metadata.labels != new.metadata.labels
+        or (old.metadata.deletion_timestamp is None) != (new.metadata.deletion_timestamp is None)
+        or (new.status.phase in _FINISHED and old.status.phase not in _FINISHED)
+    )
+
+
+def _looks_at_pods(pod: Pod) -> bool:
+    """Whether a pod that comes to a node could make a place for this one: it wants company, or an even spread."""
+    affinity = pod.spec.affinity
+    wants_company = affinity is not None and affinity.pod_affinity is not None
+    return wants_company or bool(pod.spec.topology_spread_constraints)
+
+
+#: Kinds of which any change may let a waiting pod in.
+_ROOM = (
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "PodDisruptionBudget",
+    "ReplicaSet",
+    "ReplicationController",
+    "Service",
+    "StatefulSet",
+    "StorageClass",
+    "VolumeAttachment",
+)

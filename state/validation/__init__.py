@@ -1,0 +1,156 @@
+"""Whether the API server would take an object, and every reason why not (Kubernetes v1.34).
+
+Messages, paths and their order are the API server's, so that what is refused here is refused there in the same words.
+What needs more than the object itself isn't decided here: whether names exist, addresses are free, quotas allow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from state.defaults import default
+from state.errors import Problem
+from state.objects import (
+    AnyObject,
+    ConfigMap,
+    ControllerRevision,
+    CronJob,
+    CSIDriver,
+    CSINode,
+    CSIStorageCapacity,
+    CustomObject,
+    DaemonSet,
+    Deployment,
+    Endpoints,
+    EndpointSlice,
+    Event,
+    Job,
+    Lease,
+    LimitRange,
+    Namespace,
+    Node,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PodDisruptionBudget,
+    PriorityClass,
+    ReplicaSet,
+    ReplicationController,
+    ResourceQuota,
+    Secret,
+    Service,
+    ServiceAccount,
+    StatefulSet,
+    StorageClass,
+    VolumeAttachment,
+)
+from state.validation import (
+    claims,
+    classes,
+    cluster,
+    configuration,
+    endpoints,
+    jobs,
+    limits,
+    metadata,
+    pods,
+    services,
+    storage,
+    workloads,
+)
+from state.validation._report import Report
+
+__all__ = ["validate", "validate_update"]
+
+#: One function per kind.
+_CHECKS: dict[type, Callable[[Report, Any], None]] = {
+    ConfigMap: configuration.config_map,
+    ControllerRevision: workloads.controller_revision,
+    CronJob: jobs.cron_job,
+    CSIDriver: classes.csi_driver,
+    CSINode: classes.csi_node,
+    CSIStorageCapacity: classes.csi_storage_capacity,
+    DaemonSet: workloads.daemon_set,
+    Deployment: workloads.deployment,
+    Endpoints: endpoints.endpoints,
+    EndpointSlice: endpoints.endpoint_slice,
+    Event: cluster.event,
+    Job: jobs.job,
+    Lease: cluster.lease,
+    LimitRange: limits.limit_range,
+    Namespace: cluster.namespace,
+    Node: cluster.node,
+    PersistentVolume: storage.persistent_volume,
+    PersistentVolumeClaim: claims.persistent_volume_claim,
+    Pod: pods.pod,
+    PodDisruptionBudget: cluster.pod_disruption_budget,
+    PriorityClass: cluster.priority_class,
+    ReplicaSet: workloads.replica_set,
+    ReplicationController: workloads.replication_controller,
+    ResourceQuota: limits.resource_quota,
+    Secret: configuration.secret,
+    Service: services.service,
+    ServiceAccount: configuration.service_account,
+    StatefulSet: workloads.stateful_set,
+    StorageClass: classes.storage_class,
+    VolumeAttachment: classes.volume_attachment,
+}
+
+#: What may not change; a kind that isn't here can change in everything but its name.
+_UPDATES: dict[type, Callable[[Report, Any, Any], None]] = {
+    ConfigMap: configuration.config_map_update,
+    ControllerRevision: workloads.controller_revision_update,
+    CSIDriver: classes.csi_driver_update,
+    CSINode: classes.csi_node_update,
+    CSIStorageCapacity: classes.csi_storage_capacity_update,
+    DaemonSet: workloads.selector_update,
+    Deployment: workloads.selector_update,
+    EndpointSlice: endpoints.endpoint_slice_update,
+    Job: jobs.job_update,
+    Node: cluster.node_update,
+    PersistentVolume: storage.persistent_volume_update,
+    PersistentVolumeClaim: claims.persistent_volume_claim_update,
+    Pod: pods.pod_update,
+    PriorityClass: cluster.priority_class_update,
+    ReplicaSet: workloads.selector_update,
+    ResourceQuota: limits.resource_quota_update,
+    Secret: configuration.secret_update,
+    Service: services.service_update,
+    StatefulSet: workloads.stateful_set_update,
+    StorageClass: classes.storage_class_update,
+    VolumeAttachment: classes.volume_attachment_update,
+}
+
+
+def validate(obj: AnyObject) -> tuple[Problem, ...]:
+    """Every problem of an object, none if the API server would take it; defaults that it lacks are taken as given.
+
+    Of kinds without a type, only the metadata is looked at. A missing namespace is no problem: it means "default".
+    """
+    found = Report()
+    if isinstance(obj, CustomObject):
+        metadata.custom_meta(found, obj.metadata, metadata.path_segment)
+    else:
+        _CHECKS[type(obj)](found, default(obj))
+    return tuple(found.problems)
+
+
+def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
+    """What ``new`` changes that cannot be changed once it is stored as in ``old``; none if the update may be made.
+
+    Whether ``new`` is valid in itself is for ``validate`` to say. Both are of one kind. Single values that the server
+    sets (uid, cluster IP, node name, volume name, a Job's selector) may be missing from ``new``: an update takes them
+    over. Lists count as they are, so what admission added to a pod must be there.
+
+    Raises:
+        TypeError: if the objects are of different kinds.
+    """
+    if type(new) is not type(old) or (new.api_version, new.kind) != (old.api_version, old.kind):
+        raise TypeError(f"expected an update of {old.api_version} {old.kind}, found {new.api_version} {new.kind}")
+    found = Report()
+    metadata.meta_update(found, new.metadata, old.metadata)
+    check = _UPDATES.get(type(new))
+    if check is not None:
+        check(found, default(new), default(old))
+    return tuple(found.problems)

@@ -1,0 +1,342 @@
+"""Validation of pods and pod templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from state import names
+from state.objects import (
+    Affinity,
+    Container,
+    NodeAffinity,
+    NodeSelectorTerm,
+    Pod,
+    PodResourceClaim,
+    PodSpec,
+    PodTemplateSpec,
+    ResourceRequirements,
+    Volume,
+    replace,
+)
+from state.quantity import QuantityError, canonical, compare
+from state.validation import _checks as checks
+from state.validation import scheduling
+from state.validation._opaque import Fields
+from state.validation._report import Report
+from state.validation.containers import Surroundings, containers, ephemeral_containers, init_containers
+from state.validation.metadata import object_meta, template_meta
+from state.validation.resources import pod_resource_name, requirements
+from state.validation.security import pod_security_context, security_annotations
+from state.validation.volumes import volumes
+
+_INT32_MAX = 2**31 - 1
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+_MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_LENGTH = 3, 32, 2048
+_SEARCH = re.compile(r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*")
+
+_MIRROR = "kubernetes.io/config.mirror"
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_COST = re.compile(r"-?[0-9]+")
+_IMMUTABLE_POD = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def pod(found: Report, obj: Pod) -> None:
+    """Pod (v1)."""
+    object_meta(found, obj.metadata, namespaced=True)
+    _annotations(found, "metadata.annotations", obj.metadata.annotations, obj.spec)
+    if _valid.get(id(obj.spec)) is not obj.spec:
+        before = len(found.problems)
+        pod_spec(found, "spec", obj.spec, pod_name=obj.metadata.name, in_pod=True)
+        if len(found.problems) == before and not any(volume.ephemeral is not None for volume in obj.spec.volumes):
+            _remember(obj.spec)
+    if obj.spec.node_name and obj.spec.scheduling_gates:
+        found.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+
+
+_SET_BY_THE_SERVER = ("node_name", "preemption_policy", "priority", "service_account", "service_account_name")
+
+#: Specifications of pods that were found valid, by identity: the pods of one template share theirs.
+_valid: dict[int, PodSpec] = {}
+_REMEMBERED = 4096
+
+
+def _remember(spec: PodSpec) -> None:
+    if len(_valid) >= _REMEMBERED:
+        _valid.clear()
+    _valid[id(spec)] = spec
+
+
+def pod_template(found: Report, path: str, template: PodTemplateSpec, extra: tuple[Volume, ...] = ()) -> None:
+    """A template of pods; ``extra`` are volumes that its pods get from elsewhere."""
+    template_meta(found, path, template.metadata)
+    _annotations(found, f"{path}.annotations", template.metadata.annotations, template.spec)
+    pod_spec(found, f"{path}.spec", template.spec, extra=extra)
+    if template.spec.ephemeral_containers:
+        found.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def _annotations(found: Report, path: str, annotations: Mapping[str, str], spec: PodSpec) -> None:
+    """The annotations of a pod that mean something to the API server."""
+    if not annotations:
+        return
+    if _MIRROR in annotations and not spec.node_name:
+        message = "must set spec.nodeName if mirror pod annotation is set"
+        found.invalid(f"{path}[{_MIRROR}]", annotations[_MIRROR], message)
+    cost = annotations.get(_DELETION_COST, "0")
+    if not (_COST.fullmatch(cost) and (cost == "0" or not cost.startswith("0")) and -(2**31) <= int(cost) < 2**31):
+        found.invalid(f"{path}[{_DELETION_COST}]", cost, "must be a 32bit integer")
+    known = {each.name for each in (*spec.containers, *spec.init_containers)}
+    known |= {each.name for each in spec.ephemeral_containers}
+    security_annotations(found, path, annotations, known)
+
+
+def pod_spec(
+    found: Report,
+    path: str,
+    spec: PodSpec,
+    *,
+    pod_name: str = "",
+    in_pod: bool = False,
+    extra: tuple[Volume, ...] = (),
+) -> None:
+    """The specification of a pod, or of the pods that a template makes."""
+    known = {volume.name: volume for volume in extra} | volumes(found, f"{path}.volumes", spec.volumes, pod_name)
+    _resource_claims(found, f"{path}.resourceClaims", spec.resource_claims)
+    around = Surroundings(spec, known, in_pod)
+    containers(found, f"{path}.containers", around)
+    init_containers(found, f"{path}.initContainers", around)
+    ephemeral_containers(found, f"{path}.ephemeralContainers", around)
+    _own_resources(found, path, spec)
+    _host_network(found, path, spec, in_pod=in_pod)
+    found.one_of(f"{path}.restartPolicy", spec.restart_policy, _RESTART_POLICIES)
+    found.one_of(f"{path}.dnsPolicy", spec.dns_policy, _DNS_POLICIES)
+    checks.labels(found, f"{path}.nodeSelector", spec.node_selector)
+    pod_security_context(found, f"{path}.securityContext", spec)
+    scheduling.affinity(found, f"{path}.affinity", spec.affinity)
+    _dns(found, f"{path}.dnsConfig", spec)
+    for index, gate in enumerate(spec.readiness_gates):
+        gate_path = f"{path}.readinessGates[{index}].conditionType"
+        checks.text(found, gate_path, gate.condition_type, names.qualified_name)
+    scheduling.scheduling_gates(found, f"{path}.schedulingGates", spec.scheduling_gates)
+    scheduling.topology_spread(found, f"{path}.topologySpreadConstraints", spec.topology_spread_constraints)
+    _host_users(found, path, spec)
+    _names(found, path, spec)
+    scheduling.tolerations(found, f"{path}.tolerations", spec.tolerations)
+    for index, alias in enumerate(spec.host_aliases):
+        checks.ip(found, f"{path}.hostAliases[{index}].ip", alias.ip)
+        for number, hostname in enumerate(alias.hostnames):
+            alias_path = f"{path}.hostAliases[{index}].hostnames[{number}]"
+            checks.text(found, alias_path, hostname, names.dns1123_subdomain)
+    if spec.preemption_policy is not None:
+        found.one_of(f"{path}.preemptionPolicy", spec.preemption_policy, PREEMPTION_POLICIES)
+    _overhead(found, f"{path}.overhead", spec)
+    if spec.os is not None:
+        system = Fields(found, f"{path}.os", spec.os).text("name")
+        if not system:
+            found.required(f"{path}.os.name", "cannot be empty")
+        elif system not in {"linux", "windows"}:
+            found.unsupported(f"{path}.os", system, ("linux", "windows"))
+
+
+def _names(found: Report, path: str, spec: PodSpec) -> None:
+    """Names of other objects, of the node, and of the pod itself; and how long it may run."""
+    for name, value in (("serviceAccountName", spec.service_account_name), ("nodeName", spec.node_name)):
+        if value:
+            checks.text(found, f"{path}.{name}", value, names.dns1123_subdomain)
+    seconds = spec.active_deadline_seconds
+    if seconds is not None and not 1 <= seconds <= _INT32_MAX:
+        found.invalid(f"{path}.activeDeadlineSeconds", seconds, names.range_message(1, _INT32_MAX))
+    for name, value in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
+        if value:
+            checks.text(found, f"{path}.{name}", value, names.dns1123_label)
+    if spec.priority_class_name:
+        checks.text(found, f"{path}.priorityClassName", spec.priority_class_name, names.dns1123_subdomain)
+    if spec.runtime_class_name is not None:
+        checks.text(found, f"{path}.runtimeClassName", spec.runtime_class_name, names.dns1123_subdomain)
+
+
+def _resource_claims(found: Report, path: str, claims: tuple[PodResourceClaim, ...]) -> None:
+    seen: set[str] = set()
+    for index, claim in enumerate(claims):
+        own_path = f"{path}[{index}]"
+        if claim.name and claim.name in seen:
+            found.duplicate(f"{own_path}.name", claim.name)
+        else:
+            checks.named(found, f"{own_path}.name", claim.name, names.dns1123_label)
+        seen.add(claim.name)
+        by_name, by_template = claim.resource_claim_name, claim.resource_claim_template_name
+        value = {"Name": claim.name, "ResourceClaimName": by_name, "ResourceClaimTemplateName": by_template}
+        if by_name is not None and by_template is not None:
+            message = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            found.invalid(own_path, value, message)
+        if by_name is None and by_template is None:
+            message = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            found.invalid(own_path, value, message)
+        for name, reference in (("resourceClaimName", by_name), ("resourceClaimTemplateName", by_template)):
+            if reference is not None:
+                checks.text(found, f"{own_path}.{name}", reference, names.dns1123_subdomain)
+
+
+def _own_resources(found: Report, path: str, spec: PodSpec) -> None:
+    """Resources of the pod as a whole: no container may have a higher limit."""
+    own = spec.resources
+    if own is None:
+        return
+    if own.claims:
+        found.forbidden(f"{path}.resources.claims", "claims cannot be set for Resources at pod-level")
+    requirements(found, f"{path}.resources", replace(own, claims=()), name_rule=pod_resource_name)
+    for index, container in enumerate(spec.containers):
+        limits = container.resources.limits if container.resources is not None else {}
+        for name in sorted(limits.keys() & own.limits.keys()):
+            try:
+                above = compare(limits[name], own.limits[name]) > 0
+            except QuantityError:  # reported where it stands
+                continue
+            if above:
+                own_path = f"{path}.resources.containers[{index}][{name}].limits"
+                message = f"must be less than or equal to pod limits of {canonical(own.limits[name])}"
+                found.invalid(own_path, canonical(limits[name]), message)
+
+
+def _overhead(found: Report, path: str, spec: PodSpec) -> None:
+    if spec.overhead:
+        requirements(found, path, ResourceRequirements(limits=spec.overhead))
+
+
+def _host_network(found: Report, path: str, spec: PodSpec, *, in_pod: bool) -> None:
+    """On the node's network, a container's port is the node's."""
+    if not spec.host_network:
+        return
+    for index, container in enumerate(spec.containers):
+        for number, port in enumerate(container.ports):
+            host_port = port.host_port or 0
+            if (in_pod or host_port) and host_port != port.container_port:
+                port_path = f"{path}.containers[{index}].ports[{number}].hostPort"
+                found.invalid(port_path, host_port, "must match `containerPort` when `hostNetwork` is true")
+
+
+def _host_users(found: Report, path: str, spec: PodSpec) -> None:
+    if spec.host_users is not False:
+        return
+    for name, shared in (("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)):
+        if shared:
+            found.forbidden(f"{path}.{name}", "when `pod.Spec.HostUsers` is false")
+
+
+def _dns(found: Report, path: str, spec: PodSpec) -> None:
+    none = spec.dns_policy == "None"
+    if spec.dns_config is None:
+        if none:
+            found.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+        return
+    config = Fields(found, path, spec.dns_config)
+    servers, searches = config.texts("nameservers"), config.texts("searches")
+    if none and not servers:
+        message = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        found.required(f"{path}.nameservers", message)
+        return
+    if len(servers) > _MAX_NAMESERVERS:
+        message = f"must not have more than {_MAX_NAMESERVERS} nameservers"
+        found.invalid(f"{path}.nameservers", servers, message)
+    for index, server in enumerate(servers):
+        checks.ip(found, f"{path}.nameservers[{index}]", server)
+    if len(searches) > _MAX_SEARCHES:
+        found.invalid(f"{path}.searches", searches, f"must not have more than {_MAX_SEARCHES} search paths")
+    if len(" ".join(searches)) > _MAX_SEARCH_LENGTH:
+        message = f"must not have more than {_MAX_SEARCH_LENGTH} characters (including spaces) in the search list"
+        found.invalid(f"{path}.searches", searches, message)
+    for index, search in enumerate(searches):
+        domain = search.removesuffix(".")
+        if search != "." and not (_SEARCH.fullmatch(domain) and len(domain) <= names.SUBDOMAIN_LENGTH):
+            found.each_invalid(f"{path}.searches[{index}]", domain, names.dns1123_subdomain(domain))
+    for index, option in enumerate(config.sections("options")):
+        if not option.text("name"):
+            found.required(f"{path}.options[{index}]", "must not be empty")
+
+
+def pod_update(found: Report, new: Pod, old: Pod) -> None:
+    """A pod keeps what it was made with, but for images, deadlines, more tolerations and fewer gates."""
+    spec, before = new.spec, old.spec
+    for name in ("containers", "init_containers"):
+        if len(getattr(spec, name)) != len(getattr(before, name)):
+            json_name = "containers" if name == "containers" else "initContainers"
+            found.forbidden(f"spec.{json_name}", "pod updates may not add or remove containers")
+            return
+    _deadline_update(found, spec.active_deadline_seconds, before.active_deadline_seconds)
+    kept = {replace(toleration, toleration_seconds=None) for toleration in spec.tolerations}
+    if any(replace(toleration, toleration_seconds=None) not in kept for toleration in before.tolerations):
+        message = "existing toleration can not be modified except its tolerationSeconds"
+        found.forbidden("spec.tolerations", message)
+    gates = {gate.name for gate in before.scheduling_gates}
+    for index, gate in enumerate(spec.scheduling_gates):
+        if gate.name not in gates:
+            message = f"only deletion is allowed, but found new scheduling gate '{gate.name}'"
+            found.forbidden(f"spec.schedulingGates[{index}].name", message)
+    if _fixed(spec, before, gated=bool(gates)) != before:
+        found.forbidden("spec", _IMMUTABLE_POD)
+
+
+def _deadline_update(found: Report, seconds: int | None, before: int | None) -> None:
+    path = "spec.activeDeadlineSeconds"
+    if seconds == before:
+        return
+    if seconds is None:
+        found.invalid(path, None, "must not update from a positive integer to nil value")
+    elif not 0 <= seconds <= _INT32_MAX:
+        found.invalid(path, seconds, names.range_message(0, _INT32_MAX))
+    elif before is not None and seconds > before:
+        found.invalid(path, seconds, "must be less than or equal to previous value")
+
+
+def _fixed(spec: PodSpec, before: PodSpec, *, gated: bool) -> PodSpec:
+    """A specification with everything put back that may change, or that the server has set."""
+    grace_seconds = spec.termination_grace_period_seconds
+    if grace_seconds == 1 and (before.termination_grace_period_seconds or 0) < 0:
+        grace_seconds = before.termination_grace_period_seconds
+    spec = replace(
+        spec,
+        **{name: getattr(spec, name) or getattr(before, name) for name in _SET_BY_THE_SERVER},
+        containers=_with_images(spec.containers, before.containers),
+        init_containers=_with_images(spec.init_containers, before.init_containers),
+        active_deadline_seconds=before.active_deadline_seconds,
+        termination_grace_period_seconds=grace_seconds,
+        tolerations=before.tolerations,
+        scheduling_gates=before.scheduling_gates,
+    )
+    if gated and before.node_selector.items() <= spec.node_selector.items():
+        spec = replace(spec, node_selector=before.node_selector)
+    if gated and _may_narrow(spec, before):
+        spec = replace(spec, affinity=before.affinity)
+    return spec
+
+
+def _with_images(given: tuple[Container, ...], before: tuple[Container, ...]) -> tuple[Container, ...]:
+    return tuple(replace(new, image=old.image) for new, old in zip(given, before, strict=True))
+
+
+def _may_narrow(spec: PodSpec, before: PodSpec) -> bool:
+    """Whether of a pod that isn't scheduled yet only the node affinity differs, and excludes no less than before."""
+    new, old = spec.affinity or Affinity(), before.affinity or Affinity()
+    if (new.pod_affinity, new.pod_anti_affinity) != (old.pod_affinity, old.pod_anti_affinity):
+        return False
+    old_terms, new_terms = _terms(old.node_affinity), _terms(new.node_affinity)
+    return not old_terms or (
+        len(old_terms) == len(new_terms)
+        and all(
+            was.match_expressions == now.match_expressions[: len(was.match_expressions)]
+            and was.match_fields == now.match_fields[: len(was.match_fields)]
+            for was, now in zip(old_terms, new_terms, strict=True)
+        )
+    )
+
+
+def _terms(affinity: NodeAffinity | None) -> tuple[NodeSelectorTerm, ...]:
+    required = affinity.required_during_scheduling_ignored_during_execution if affinity is not None else None
+    return required.node_selector_terms if required is not None else ()
