@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from reconciler.apply import apply, patched, place, prepare, prune
+from reconciler.apply import applied, apply, patched, place, prepare, prune
 from reconciler.cycle import Cycle
 from reconciler.nodes import parse_nodes
 from reconciler.plan import Plan
@@ -80,11 +80,10 @@ class Reconciler:
         self._on_invalid: OnInvalid = on_invalid
         self._refused: list[Refusal] = []
         self._warnings: list[str] = []
-        self._applied: set[Key] = set()
         self._concerns = concerns
-        self.now = to_micros(now)
+        self._now = to_micros(now)
         snapshot = observed if isinstance(observed, Snapshot) else self._observed(observed)
-        made_up = nodes if not isinstance(nodes, int | str) else parse_nodes(nodes, now=self.now)
+        made_up = nodes if not isinstance(nodes, int | str) else parse_nodes(nodes, now=self._now)
         if made_up:
             changes = (Change(Key.of(node), None, node) for node in map(complete, made_up))
             snapshot = snapshot.apply(changes, snapshot.revision)
@@ -92,7 +91,19 @@ class Reconciler:
         self.apply(desired)
 
     def _fresh(self, snapshot: Snapshot) -> Cycle:
-        return Cycle(snapshot, make_concerns() if self._concerns is None else self._concerns)
+        cycle = Cycle(snapshot, make_concerns() if self._concerns is None else self._concerns)
+        cycle.ctx.start(self._now)
+        return cycle
+
+    @property
+    def now(self) -> int:
+        """The time at which what is applied or deleted happens, µs since the epoch; ``step`` moves it, too."""
+        return self._now
+
+    @now.setter
+    def now(self, now: Time) -> None:
+        self._now = to_micros(now)
+        self._cycle.ctx.now = self._now
 
     @property
     def ws(self) -> Workspace:
@@ -121,8 +132,8 @@ class Reconciler:
         self._refused.extend(refusals)
 
     def apply(self, desired: Manifests, *, prune_others: bool = False) -> None:
-        """Applies manifests as ``kubectl apply`` does; with ``prune_others``, what earlier calls applied and this one
-        doesn't name is deleted.
+        """Applies manifests as ``kubectl apply`` does; with ``prune_others``, what was applied before and isn't named now
+        is deleted.
 
         Raises:
             InvalidObject: something was refused; nothing of the call was applied.
@@ -133,9 +144,7 @@ class Reconciler:
         self._refuse(refused)
         apply(self._cycle.ctx, wanted)
         if prune_others:
-            prune(self._cycle.ctx, self._applied - placed.keys())
-            self._applied.clear()
-        self._applied |= placed.keys()
+            prune(self._cycle.ctx, applied(self.ws) - placed.keys())
 
     def delete(self, target: str | Key, *, policy: str | None = None, grace_period: int | None = None) -> bool:
         """Deletes an object as a DELETE request does; False if there is none.
@@ -183,7 +192,7 @@ class Reconciler:
                 the last snapshot, without what was applied since.
         """
         if now is not None:
-            self.now = to_micros(now)
+            self.now = now
         cycle = self._cycle
         try:
             cycle.settle(self.now)

@@ -14,6 +14,7 @@ import orjson
 from reconciler.merge import merge_patched, three_way_merge
 from rules.admission import admit
 from rules.context import Context
+from rules.service_update import drop_type_dependent_fields
 from state.defaults import default
 from state.dump import dump
 from state.errors import StateError
@@ -124,6 +125,16 @@ def apply(ctx: Context, wanted: Iterable[AnyObject]) -> None:
             ctx.update(obj)
 
 
+def applied(ws: Workspace) -> set[Key]:
+    """What was applied, by whichever call: the objects that carry their manifest, as ``kubectl apply --prune`` has it."""
+    return {
+        Key(kind, *ns_name)
+        for kind in ws.kinds
+        for ns_name, obj in ws.table(kind).items()
+        if LAST_APPLIED in obj.metadata.annotations
+    }
+
+
 def prune(ctx: Context, keys: Iterable[Key]) -> None:
     """Deletes objects that were applied before and are desired no more."""
     for key in sorted(keys):
@@ -145,7 +156,7 @@ def _merged(obj: AnyObject, live: AnyObject | None) -> AnyObject | Refusal:
         merged = three_way_merge(last, manifest, dump(live))
         if last != manifest:
             merged = _with_last_applied(merged, manifest)
-        wanted = default(from_dict(merged))
+        wanted = default(drop_type_dependent_fields(from_dict(merged), live))
         problems = (*validate(wanted), *validate_update(wanted, live))
     return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
 
@@ -192,7 +203,7 @@ def patched(ws: Workspace, key: Key, patch: dict[str, Any]) -> AnyObject | Refus
     if live is None:
         msg = f"there is no {key}"
         raise StateError(msg)
-    wanted = default(from_dict(merge_patched(dump(live), patch)))
+    wanted = default(drop_type_dependent_fields(from_dict(merge_patched(dump(live), patch)), live))
     if Key.of(wanted) != key or wanted.metadata.uid != live.metadata.uid:
         msg = f"{key}: a patch cannot change kind, namespace, name or uid"
         raise StateError(msg)

@@ -87,13 +87,14 @@ class Executor:
         if self._provisioner is not None and self._is_due("storage", self._storage_due, now):
             self._storage_due = False
             self._provision(self._provisioner, report, now)
-        if self._kubelet is not None:
-            self._run_pods(self._kubelet, report, now)
+        # Services before pods: nobody is led any more to a pod that is about to be told to end.
         if self._proxy is not None and self._is_due("services", self._services_due, now):
             self._services_due = False
             done = self._proxy.sync(self._ws.objects(Service), self._ws.objects(EndpointSlice), now)
             report.failures += done.failures
             self._retry_at["services"] = done.retry_at
+        if self._kubelet is not None:
+            self._run_pods(self._kubelet, report, now)
         return report
 
     def _is_due(self, part: str, changed: bool, now: int) -> bool:

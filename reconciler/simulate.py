@@ -129,6 +129,7 @@ class Simulation:
                 progress(self.now)
             self.happen()
         self.clock.set(max(end, self.now))
+        self.loop.now = self.now
 
     def settle(self, horizon: int = HORIZON, progress: Callable[[int], None] | None = None) -> bool:
         """Lets time pass until nothing is left to happen, at most ``horizon`` µs. Returns whether it settled."""

@@ -72,7 +72,6 @@ def _bind(ctx: Context, key: Key, fact: Fact) -> None:
 
 def _pend(ctx: Context, key: Key, fact: Fact) -> None:
     _report(ctx, key, "Unschedulable", str(fact["message"]))
-    ctx.event(key, "FailedScheduling", str(fact["message"]), warning=True, source=_SOURCE)
     ctx.note()
 
 
@@ -87,7 +86,6 @@ def _preempt(ctx: Context, key: Key, fact: Fact) -> None:
             ctx.event(Key.of(victim), "Preempted", message, source=_SOURCE)
             ctx.delete(victim)
     _report(ctx, key, "Unschedulable", str(fact["message"]), nominated=str(fact["nominated"]))
-    ctx.event(key, "FailedScheduling", str(fact["message"]), warning=True, source=_SOURCE)
     ctx.note()
 
 
@@ -263,7 +261,10 @@ def _reserve(ctx: Context, pod: Key, node: str, choices: VolumeChoices) -> None:
 
 
 def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | None = None) -> None:
-    """Says in the pod's PodScheduled condition why it has no node; the transition time stays while it stays false."""
+    """Says in the pod's PodScheduled condition, and in an event, why it has no node; not again what it says already.
+
+    The transition time stays while the condition stays false.
+    """
     pod = ctx.ws.find(Pod, key.namespace, key.name)
     assert pod is not None
     before = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
@@ -275,7 +276,10 @@ def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | 
     status = replace(pod.status, conditions=(*others, condition))
     if nominated is not None:
         status = replace(status, nominated_node_name=nominated)
-    ctx.update_status(replace(pod, status=status))
+    if status != pod.status:
+        ctx.update_status(replace(pod, status=status))
+        if reason == "Unschedulable":
+            ctx.event(key, "FailedScheduling", message, warning=True, source=_SOURCE)
 
 
 def _is_pending(pod: Pod) -> bool:

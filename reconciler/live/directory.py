@@ -1,0 +1,101 @@
+"""The state directory: everything that outlives a reconciler, and the lock that keeps a second one out.
+
+lock           held by the reconciler that runs
+about.json     the node's name and the block of addresses; written once
+journal        the objects (see journal.py)
+socket         where a running reconciler answers
+logs/          NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, in CRI's format
+volumes/       what the kubelet makes: emptyDir, ConfigMaps, Secrets
+storage/       the data of claims
+runtime/ network/  the drivers' own records
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.drivers.files import DirectoryLock, write_atomic
+from reconciler.live.machine import Block, BlockLock, node_name, take_block
+from state.errors import StateError
+
+DEFAULT = ".reconciler"
+
+
+class InUseError(StateError):
+    """Another reconciler runs with the state directory."""
+
+
+class StateDirectory:
+    """The places in a state directory. Nothing is made or locked by looking at it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self.journal = self.path / "journal"
+        self.logs = self.path / "logs"
+        self.volumes = self.path / "volumes"
+        self.storage = self.path / "storage"
+        self.runtime = self.path / "runtime"
+        self.network = self.path / "network"
+
+    def exists(self) -> bool:
+        """Whether a reconciler ever ran with it."""
+        return self.journal.exists()
+
+    @contextlib.contextmanager
+    def socket_address(self) -> Iterator[str]:
+        """The socket's path in a form that is short enough for the kernel, however long the directory's own path is."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{descriptor}/socket"
+        finally:
+            os.close(descriptor)
+
+
+class OwnedDirectory(StateDirectory):
+    """A state directory that belongs to this process until ``release``.
+
+    Raises:
+        InUseError: another process has it.
+        AddressesTakenError: another one has the addresses that its pods and services have.
+        StateError: it isn't a state directory of this program.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._lock = DirectoryLock(self.path)
+        except BlockingIOError as error:
+            msg = f"{self.path} is in use: another reconciler runs with this state directory"
+            raise InUseError(msg) from error
+        try:
+            self.node, self.block, self._addresses = self._about()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _about(self) -> tuple[str, Block, BlockLock]:
+        about = self.path / "about.json"
+        if about.exists():
+            try:
+                record = json.loads(about.read_bytes())
+                node, block = str(record["node"]), Block(int(record["block"]))
+            except (ValueError, KeyError, TypeError) as error:
+                msg = f"{about} is not a record of this program: {error!r}"
+                raise StateError(msg) from error
+            return node, block, BlockLock(block)
+        # Two directories rarely prefer the same block, so that pods that were kept are not in the way of others.
+        block, lock = take_block(zlib.crc32(os.fsencode(self.path)))
+        node = node_name()
+        write_atomic(about, json.dumps({"node": node, "block": block.number}).encode())
+        return node, block, lock
+
+    def release(self) -> None:
+        """Lets another process have it."""
+        self._addresses.release()
+        self._lock.release()

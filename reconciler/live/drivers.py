@@ -1,0 +1,56 @@
+"""The drivers of a live loop and what works with them: node agent, proxy and provisioner."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+from reconciler.drivers.network.base import NetworkDriver, NetworkError
+from reconciler.drivers.network.userspace import UserspaceNetwork
+from reconciler.drivers.runtime.base import RuntimeDriver, RuntimeDriverError
+from reconciler.drivers.runtime.clock import WallClock
+from reconciler.drivers.runtime.process import DEFAULT_PATH, ProcessRuntime
+from reconciler.drivers.storage.base import StorageDriver, StorageError
+from reconciler.drivers.storage.directory import DirectoryStorage
+from reconciler.kubelet import Kubelet, ThreadedWorkers
+from reconciler.live.directory import OwnedDirectory
+from reconciler.provisioner import Provisioner
+from reconciler.proxy import Proxy
+from reconciler.volumes import DirectoryHost
+
+#: What a driver may raise when it can't do something. Anything else is a fault of this program.
+DRIVER_ERRORS = (RuntimeDriverError, NetworkError, StorageError, OSError)
+
+
+class Drivers:
+    """Everything that acts on this machine, on one state directory.
+
+    The node agent serves the pods of every node: whatever Node objects there are, this machine is all of them.
+    """
+
+    def __init__(self, directory: OwnedDirectory) -> None:
+        with ExitStack() as undo:
+            self.runtime: RuntimeDriver = ProcessRuntime(directory.runtime, path=os.environ.get("PATH") or DEFAULT_PATH)
+            undo.callback(self.runtime.close)
+            self.network: NetworkDriver = UserspaceNetwork(directory.network, pod_cidr=directory.block.pod_cidr)
+            undo.callback(self.network.close)
+            self.storage: StorageDriver = DirectoryStorage(directory.storage)
+            undo.callback(self.storage.close)
+            self.kubelet = Kubelet(
+                "",
+                runtime=self.runtime,
+                network=self.network,
+                storage=self.storage,
+                volumes=DirectoryHost(directory.volumes),
+                workers=ThreadedWorkers(self.runtime, WallClock()),
+                log_root=str(directory.logs),
+            )
+            undo.callback(self.kubelet.close)
+            self.proxy = Proxy(self.network)
+            #: Whatever cloud's class a claim names, its volume is a directory here.
+            self.provisioner = Provisioner(self.storage, stand_in=True)
+            self._undo = undo.pop_all()
+
+    def close(self) -> None:
+        """Gives up what the process holds: services are not served any more; pods and data stay as they are."""
+        self._undo.close()

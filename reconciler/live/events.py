@@ -1,0 +1,75 @@
+"""Events as API objects: what rules and drivers report, counted when it is the same again, forgotten after an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from rules.actions import Event as Reported
+from state.objects import KINDS, Event, EventSource, ObjectMeta, ObjectReference, replace
+from state.snapshot import Key
+from state.times import format_time, parse_time
+from state.workspace import Workspace
+
+#: How long the API server keeps an event (``--event-ttl``).
+TTL = 3_600_000_000
+#: More than this many are not kept, whatever their age; the oldest go.
+MOST = 1_000
+#: How many more than that there may be for a while, so that not every new one costs a look at all.
+_SLACK = 100
+
+
+class Recorder:
+    """Writes events into a workspace, as client-go's recorder writes them to an API server."""
+
+    def record(self, ws: Workspace, reported: Iterable[Reported], now: int) -> list[Event]:
+        """Stores what was reported at ``now`` (µs since the epoch); returns the events as stored."""
+        stored = [self._store(ws, item, now) for item in reported]
+        if len(ws.table("Event")) > MOST + _SLACK:
+            self.forget(ws, now)
+        return stored
+
+    def _store(self, ws: Workspace, reported: Reported, now: int) -> Event:
+        target = reported.target
+        key = Key("Event", target.namespace or "default", _name(reported))
+        at = format_time(now)
+        known = ws.find(Event, key.namespace, key.name)
+        if known is not None:
+            return ws.put(replace(known, count=(known.count or 1) + 1, last_timestamp=at))
+        subject = ws.get(target)
+        api_version = subject.api_version if subject is not None else None
+        if api_version is None and target.kind in KINDS:
+            api_version = KINDS[target.kind].api_version
+        return ws.put(
+            Event(
+                metadata=ObjectMeta(name=key.name, namespace=key.namespace, creation_timestamp=at),
+                involved_object=ObjectReference(
+                    api_version=api_version,
+                    kind=target.kind.partition(".")[0],
+                    namespace=target.namespace or None,
+                    name=target.name,
+                    uid=subject.metadata.uid if subject is not None else None,
+                ),
+                type=reported.type,
+                reason=reported.reason,
+                message=reported.message,
+                source=EventSource(component=reported.source or None),
+                count=1,
+                first_timestamp=at,
+                last_timestamp=at,
+            )
+        )
+
+    def forget(self, ws: Workspace, now: int) -> None:
+        """Removes events that are too old or too many."""
+        events = sorted(ws.objects(Event), key=lambda event: (event.last_timestamp or "", event.metadata.name))
+        surplus = max(0, len(events) - MOST)
+        for number, event in enumerate(events):
+            if number < surplus or parse_time(event.last_timestamp or format_time(0)) + TTL <= now:
+                ws.remove(Key.of(event))
+
+
+def _name(reported: Reported) -> str:
+    """The object's name and what was said about it: the same event has the same name."""
+    said = "\0".join((str(reported.target), reported.type, reported.reason, reported.message, reported.source))
+    return f"{reported.target.name[:200]}.{blake2b(said.encode(), digest_size=8).hexdigest()}"

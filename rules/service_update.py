@@ -1,0 +1,39 @@
+"""What the API server does to a Service whose type changes: fields that belong to the old type go, unless changed, too
+(dropTypeDependentFields in pkg/registry/core/service).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state.objects import AnyObject, Service, ServiceSpec, replace
+
+_EXTERNAL = ("LoadBalancer", "NodePort")
+
+
+def drop_type_dependent_fields(new: AnyObject, old: AnyObject) -> AnyObject:
+    """The new object, without what only the old type of a Service had and nobody asked for anew."""
+    if not isinstance(new, Service) or not isinstance(old, Service) or _type(new) == _type(old):
+        return new
+    before, after = old.spec, new.spec
+    changes: dict[str, Any] = {}
+    if _type(new) == "ExternalName" and after.cluster_ip == before.cluster_ip:
+        changes |= {"cluster_ip": None, "cluster_ips": (), "ip_families": (), "ip_family_policy": None}
+    if _type(old) in _EXTERNAL and _type(new) not in _EXTERNAL:
+        if _node_ports(after) <= _node_ports(before):
+            changes["ports"] = tuple(replace(port, node_port=None) for port in after.ports)
+        if after.external_traffic_policy == before.external_traffic_policy:
+            changes["external_traffic_policy"] = None
+    if _type(old) == "LoadBalancer":
+        for field in ("allocate_load_balancer_node_ports", "health_check_node_port", "load_balancer_class"):
+            if getattr(after, field) == getattr(before, field):
+                changes[field] = None
+    return replace(new, spec=replace(after, **changes)) if changes else new
+
+
+def _type(service: Service) -> str:
+    return service.spec.type or "ClusterIP"
+
+
+def _node_ports(spec: ServiceSpec) -> set[int]:
+    return {port.node_port for port in spec.ports if port.node_port}
