@@ -14,6 +14,7 @@ from rules.engine import Rule
 from state.identity import generated_name, make_uid
 from state.objects import (
     AnyObject,
+    Deployment,
     ObjectMeta,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -48,7 +49,7 @@ _COUNTED_KINDS = frozenset(
     }
 )
 _FINISHED = ("Succeeded", "Failed")
-_NO_REASON = Reason("", {}, "")
+_NO_REASON = Reason(rule="", because={}, template="")
 #: A subject of a concern: notes and wake-up times are kept for each.
 Subject = tuple[str, Key]
 
@@ -155,7 +156,7 @@ class Context:
         if old == obj:
             return obj
         generation = old.metadata.generation
-        if generation is not None and getattr(obj, "spec", None) != getattr(old, "spec", None):
+        if generation is not None and _is_of_another_generation(old, obj):
             obj = replace(obj, metadata=replace(obj.metadata, generation=generation + 1))
         stored = self.ws.put(obj)
         self.actions.append(Update(target=key, reason=self._reason, before=old, object=stored))
@@ -184,7 +185,8 @@ class Context:
         meta = current.metadata
         grace = self._grace(current, grace_period)
         held = grace > 0 or bool(meta.finalizers)
-        if held and meta.deletion_timestamp is not None:
+        before = meta.deletion_grace_period_seconds
+        if held and meta.deletion_timestamp is not None and (before is None or grace >= before):
             return
         if held:
             ending = replace(
@@ -228,3 +230,10 @@ class Context:
         self.actions.append(
             BindClaim(target=Key.of(claim), reason=self._reason, claim=self.ws.put(claim), volume=stored)
         )
+
+
+def _is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
+    """Whether a change counts: of the spec, and of a Deployment's annotations, too (which its ReplicaSet copies)."""
+    if getattr(old, "spec", None) != getattr(new, "spec", None):
+        return True
+    return isinstance(new, Deployment) and old.metadata.annotations != new.metadata.annotations

@@ -24,6 +24,8 @@ _JSON = re.compile(r'(?:\[\s*)*\{\s*["}]|\[\s*\]')
 _NO_NUMBER = re.compile(r"-?(?:NaN|Infinity)")
 _SPACE = re.compile(r"\s*")
 _BOM = "\ufeff"
+#: Keys of JSON are counted by the quote and colon after them; these may stand between or for the two.
+_MISCOUNTED = (" :", "\t:", "\n:", "\r:", "\\u0022", "\\u003a", "\\u003A")
 
 
 class Document(NamedTuple):
@@ -132,13 +134,12 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _repeated(text: str, printed: bytes) -> Mapping[Path, str]:
-    r"""The keys that a map of a JSON text has twice.
+    """The keys that a map of a JSON text has twice.
 
-    A parser keeps one of them, so what is printed from the parsed value has fewer keys than the text. Only then is the
-    text read again, by the slow parser that tells which. (Text that spells the quotes within its strings ``\u0022``
-    could hide one.)
+    A parser keeps one of them, so that what is printed from the parsed value has fewer keys than the text. Only if it
+    has, or if the text is written so that counting fails, the text is read again by a slow parser that tells which.
     """
-    if text.count('":') == printed.count(b'":'):
+    if text.count('":') == printed.count(b'":') and not any(mark in text for mark in _MISCOUNTED):
         return {}
     repeated: dict[str, None] = {}
 

@@ -162,7 +162,7 @@ class _Reader:
                 raise _Unreadable(self._line(event), f"{text} is no JSON value")
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(value, 1, 0)
-        self._add(value)
+        self._add(event, value)
 
     def _key(self, event: Any, text: str, *, plain: bool) -> Any:
         """The key of a map as text; numbers and booleans become what JSON would write (sigs.k8s.io/yaml)."""
@@ -197,7 +197,7 @@ class _Reader:
         name = tag.removeprefix(_TAG)
         if name == "binary":
             try:
-                return base64.b64decode(text).decode()
+                return base64.b64decode("".join(text.split()), validate=True).decode()
             except (binascii.Error, UnicodeDecodeError) as error:
                 raise _Unreadable(self._line(event), f"!!binary value is not text in base64: {error}") from error
         if name in _TYPES:
@@ -232,7 +232,7 @@ class _Reader:
             frame.key = anchored.value
             return
         frame.deepest = max(frame.deepest, len(self._stack) + anchored.levels)
-        self._add(anchored.value)
+        self._add(event, anchored.value)
 
     def _start_list(self, event: Any) -> None:
         self._start(event, [])
@@ -267,15 +267,9 @@ class _Reader:
             self._anchors[frame.anchor] = _Anchored(container, self._count - frame.start, levels)
         if self._stack:
             self._stack[-1].deepest = max(self._stack[-1].deepest, frame.deepest)
-            if self._stack[-1].key is _MERGE:
-                self._check_merge(event, container)
-        self._add(container)
+        self._add(event, container)
 
-    def _check_merge(self, event: Any, value: Any) -> None:
-        if not isinstance(value, dict) and not (isinstance(value, list) and all(isinstance(v, dict) for v in value)):
-            raise _Unreadable(self._line(event), "map merge requires map or sequence of maps as the value")
-
-    def _add(self, value: Any) -> None:
+    def _add(self, event: Any, value: Any) -> None:
         """Puts a finished value where it belongs."""
         if not self._stack:
             self._root = value
@@ -284,7 +278,10 @@ class _Reader:
         if isinstance(frame.container, list):
             frame.container.append(value)
         elif frame.key is _MERGE:
-            frame.merged.extend(value if isinstance(value, list) else [value])
+            maps = value if isinstance(value, list) else [value]
+            if not all(isinstance(each, dict) for each in maps):
+                raise _Unreadable(self._line(event), "map merge requires map or sequence of maps as the value")
+            frame.merged.extend(maps)
             frame.key = _NO_KEY
         else:
             frame.container[frame.key] = value

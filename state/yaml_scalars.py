@@ -29,8 +29,6 @@ _DIGITS_OR_SIGN = frozenset("+-0123456789")
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _OCTAL = re.compile(r"[-+]?0_*[0-7][0-7_]*")
-#: Go prints greater whole numbers with an exponent, so that they stay floating point on their way through JSON.
-_LARGEST_WHOLE = 1e21
 #: Text that other readers of YAML take for a date, a number to base 60, or a special key.
 _MISREAD_ELSEWHERE = re.compile(r"\d{4}-\d\d?-\d\d?.*|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|=|<<")
 
@@ -83,11 +81,16 @@ def _integer(text: str) -> int | None:
     else:
         size = int(decimal)
     value = -size if sign == "-" else size
-    return value if -(2**63) <= value < 2**64 else None
+    return value if _fits(value) else None
 
 
 def _number(digits: str, text: str) -> object:
+    """A number with a point or exponent; kubectl passes it on as JSON, where a whole number has none of them."""
     value = float(digits)
     if not math.isfinite(value):
         return text
-    return int(value) if value.is_integer() and abs(value) < _LARGEST_WHOLE else value
+    return int(value) if value.is_integer() and _fits(value) else value
+
+
+def _fits(value: float) -> bool:
+    return -(2**63) <= value < 2**64

@@ -34,11 +34,14 @@ class Stop:
         self._tell = tell
 
     def begin(self, now: int) -> None:
-        """Marks every pod that hasn't finished as being deleted. To be saved before ``carry_out``: should it not come
+        """Marks every pod that hasn't finished as being deleted. To be saved before ``carry_out``: should that not come
         to an end, the next ``up`` goes on with it.
         """
         for pod in self._ws.objects(Pod):
             if pod.status.phase in _FINISHED or pod.metadata.deletion_timestamp is not None:
+                continue
+            if not pod.spec.node_name:
+                self._ws.remove(Key.of(pod))
                 continue
             grace = pod.spec.termination_grace_period_seconds
             grace = _DEFAULT_GRACE_SECONDS if grace is None else grace
@@ -52,25 +55,38 @@ class Stop:
     def carry_out(self, clock: Callable[[], int], forced: Callable[[], bool]) -> None:
         """Closes the services, then ends the pods, and takes them out of the workspace; returns when nothing runs.
 
-        As soon as ``forced`` says so, what still runs is killed.
+        As soon as ``forced`` says so, what still runs is killed; what can't be cleaned up then is left to the next
+        ``up``.
         """
         self._close_services()
-        waiting = {pod.metadata.uid: pod for pod in self._ws.objects(Pod) if pod.metadata.deletion_timestamp is not None}
         killed = False
-        while waiting:
+        while True:
             if forced() and not killed:
                 killed = True
                 self._kill()
-            result = self._drivers.kubelet.sync(tuple(self._ws.objects(Pod)), self._ws.table, clock())
-            on_node = {pod.metadata.uid for pod in self._drivers.kubelet.pods}
-            for uid, pod in sorted(waiting.items(), key=lambda item: Key.of(item[1])):
-                update = result.updates.get(uid)
-                if uid not in on_node or (update is not None and update.finished):
+            pods = tuple(pod for pod in self._ws.objects(Pod) if pod.spec.node_name)
+            result = self._drivers.kubelet.sync(pods, self._ws.table, clock())
+            ending = [pod for pod in pods if pod.metadata.deletion_timestamp is not None]
+            for pod in ending:
+                update = result.updates.get(pod.metadata.uid)
+                if (update is not None and update.finished) or not self._sandboxes(pod.metadata.uid):
                     self._tell(f"{Key.of(pod)} stopped")
                     self._ws.remove(Key.of(pod))
-                    del waiting[uid]
-            if waiting:
-                self._drivers.kubelet.wait(TICK)
+            left = [pod for pod in self._drivers.kubelet.pods if not self._stays(pod)]
+            if not left or (killed and not any(map(self._runs, left))):
+                return
+            self._drivers.kubelet.wait(TICK)
+
+    def _stays(self, pod: Pod) -> bool:
+        """A pod that has finished and isn't deleted is kept, with its logs."""
+        current = self._ws.get(Key.of(pod))
+        return current is not None and current.metadata.deletion_timestamp is None
+
+    def _sandboxes(self, uid: str) -> bool:
+        return bool(self._drivers.runtime.list_pod_sandboxes(uid))
+
+    def _runs(self, pod: Pod) -> bool:
+        return any(c.state != "EXITED" for c in self._drivers.runtime.list_containers(pod.metadata.uid))
 
     def _close_services(self) -> None:
         network = self._drivers.network

@@ -7,6 +7,7 @@ from state.load import from_dict, load
 from state.served import SERVED, removed, why_unserved
 from state.versions import _CONVERSIONS
 
+HPA = "autoscaling/v2beta1"
 SERVES = "Kubernetes 1.34 serves it in"
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "web"}]}}
 
@@ -177,9 +178,9 @@ def test_every_conversion_leads_to_what_is_served(api_version, kind):
             f"Ingress networking.k8s.io/v1beta1 was removed in Kubernetes 1.22; {SERVES} networking.k8s.io/v1",
         ),
         (
-            "autoscaling/v2beta1",
+            HPA,
             "HorizontalPodAutoscaler",
-            f"HorizontalPodAutoscaler autoscaling/v2beta1 was removed in Kubernetes 1.25; {SERVES} autoscaling/v1, autoscaling/v2",
+            f"HorizontalPodAutoscaler {HPA} was removed in Kubernetes 1.25; {SERVES} autoscaling/v1, autoscaling/v2",
         ),
         (
             "apps/v2",

@@ -1,0 +1,35 @@
+"""A concern with tables of its own, whose rules' consequents are its methods."""
+
+from __future__ import annotations
+
+from rules._program import MAX_TEXT
+from rules.actions import Fact
+from rules.concern import Concern, ConsequentError
+from rules.context import Context
+from rules.engine import Rule
+from state.snapshot import Key
+
+
+class MethodConcern(Concern):
+    """For a concern that keeps tables over the workspace: ``Rule.then`` is a method and reads them.
+
+    The table of rules stays a class attribute: ``then`` is the plain function, written as ``then=_publish`` inside the
+    class, and is called as ``then(self, ctx, key, fact)``.
+    """
+
+    def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
+        """Runs one consequent.
+
+        Raises:
+            ConsequentError: it failed; the cause is chained.
+        """
+        ctx.firing(self.name, rule, key, fact)
+        try:
+            rule.then(self, ctx, key, fact)
+        except Exception as error:
+            raise ConsequentError(self.name, rule.name, key, error) from error
+
+
+def clipped(text: str) -> str:
+    """A text as a fact can hold it."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."

@@ -1,0 +1,62 @@
+"""What controllers ask about a pod: does it count, is it ready and since when; and how a template becomes a pod."""
+
+from __future__ import annotations
+
+from rules.admission import admit_pod
+from state.defaults import default
+from state.objects import AnyObject, ObjectMeta, OwnerReference, Pod, PodStatus, PodTemplateSpec
+from state.times import SECOND, parse_time
+from state.workspace import Workspace
+
+_FINISHED = ("Succeeded", "Failed")
+
+
+def is_finished(pod: Pod) -> bool:
+    """Whether all containers have ended for good."""
+    return pod.status.phase in _FINISHED
+
+
+def is_active(pod: Pod) -> bool:
+    """Whether the pod counts as a replica: neither finished nor about to go."""
+    return pod.metadata.deletion_timestamp is None and pod.status.phase not in _FINISHED
+
+
+def ready_since(status: PodStatus) -> str | None:
+    """Since when the pod is ready, as written ("" if that isn't known); None if it isn't ready."""
+    for condition in status.conditions:
+        if condition.type == "Ready":
+            return (condition.last_transition_time or "") if condition.status == "True" else None
+    return None
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether the pod's Ready condition is true."""
+    return ready_since(pod.status) is not None
+
+
+def available_at(since: str, min_ready_seconds: int) -> int | None:
+    """When a pod that is ready since then becomes available (µs); None if that can't be said.
+
+    Without ``minReadySeconds`` ready is available, at once.
+    """
+    if not min_ready_seconds:
+        return 0
+    return parse_time(since) + min_ready_seconds * SECOND if since else None
+
+
+def pod_from_template(ws: Workspace, template: PodTemplateSpec | None, owner: AnyObject, ref: OwnerReference) -> Pod:
+    """The pod, still without a name, that a controller creates: the template's metadata and spec, owned by ``owner``,
+    after the API server's defaults and admission. Any number of pods may be created from it; they share its parts.
+    """
+    template = template or PodTemplateSpec()
+    meta = ObjectMeta(
+        generate_name=owner.metadata.name + "-",
+        namespace=owner.metadata.namespace,
+        labels=template.metadata.labels,
+        annotations=template.metadata.annotations,
+        finalizers=template.metadata.finalizers,
+        owner_references=(ref,),
+    )
+    pod = default(Pod(metadata=meta, spec=template.spec))
+    assert isinstance(pod, Pod)
+    return admit_pod(ws, pod)

@@ -1,0 +1,191 @@
+"""The pod-template-hash, which tells the ReplicaSets of a Deployment apart, letter by letter as Kubernetes 1.36 has it.
+
+kube-controller-manager prints the template as a Go struct, with all fields, types and zero values, takes the 32-bit
+FNV-1a hash of the text, and writes the decimal number in letters that can't form words. So an equal template has an
+equal ReplicaSet name here and in a cluster of that version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import msgspec
+import orjson
+
+from rules.template_schema import STRUCTS
+from state import quantity
+from state.identity import SAFE_LETTERS
+from state.objects import PodTemplateSpec, encode_hook
+
+_OFFSET = 2166136261
+_PRIME = 16777619
+_MASK = 0xFFFFFFFF
+_NIL = "<nil>"
+_BUILT_IN = ("string", "bool", "int32", "int64")
+_BOOLEANS = {None: "false", False: "false", True: "true"}
+_ACRONYM = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
+_ZERO_TIME = "{Time:(time.Time){wall:(uint64)0 ext:(int64)0 loc:(*time.Location)<nil>}}"
+_QUANTITY = re.compile(r"(-?)([0-9]*)(?:\.([0-9]*))?(|[numkMGTPE]|[KMGTPE]i|e-?[0-9]+)")
+_DECIMAL = {suffix: 3 * power for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
+_BINARY = {suffix: 10 * power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+
+#: Prints the JSON value of a field, or None where it is absent, without its type.
+_Printer = Callable[[Any], str]
+
+
+def template_hash(template: PodTemplateSpec, collision_count: int | None = None) -> str:
+    """The hash of a defaulted template. A count of collisions, if there were any, gives another one."""
+    document = orjson.loads(msgspec.json.encode(template, enc_hook=encode_hook))
+    return encoded(fnv32a(printed(document).encode(), collision_count))
+
+
+def fnv32a(data: bytes, collision_count: int | None = None) -> int:
+    """The 32-bit FNV-1a hash of the data, followed by the count in eight bytes, little-endian, if there is one."""
+    value = _OFFSET
+    for byte in data if collision_count is None else data + collision_count.to_bytes(8, "little"):
+        value = (value ^ byte) * _PRIME & _MASK
+    return value
+
+
+def encoded(number: int) -> str:
+    """The decimal digits of a number as letters of Kubernetes' safe alphabet (``rand.SafeEncodeString``)."""
+    return "".join(SAFE_LETTERS[ord(digit) % len(SAFE_LETTERS)] for digit in str(number))
+
+
+def printed(document: Mapping[str, Any]) -> str:
+    """A template, as plain JSON, the way Go's spew prints the struct, with its type before it."""
+    return f"(v1.PodTemplateSpec){_struct('PodTemplateSpec')(document)}"
+
+
+# -- printers, made once for each type ---------------------------------------------------------------------------------
+
+
+@cache
+def _structs() -> dict[str, list[tuple[str, str, str]]]:
+    """Each struct's fields: Go name, type, JSON name."""
+    structs = {}
+    for line in STRUCTS.split("\n"):
+        name, _, fields = line.partition(": ")
+        if fields:
+            structs[name] = [_field(*field.split(" ")) for field in fields.split(", ")]
+    return structs
+
+
+def _field(name: str, kind: str = "string", json: str = "") -> tuple[str, str, str]:
+    acronym = _ACRONYM.match(name)
+    assert acronym is not None
+    return name, kind, json or acronym[0].lower() + name[acronym.end() :]
+
+
+def _go_type(kind: str) -> str:
+    """A type as Go prints it: with its package, which is called v1 for most."""
+    bare = kind.lstrip("*[]")
+    mark = kind[: len(kind) - len(bare)]
+    if bare == "map":
+        return "map[string]string"
+    return f"{mark}{bare}" if "." in bare or bare in _BUILT_IN else f"{mark}v1.{bare}"
+
+
+@cache
+def _struct(name: str) -> _Printer:
+    parts: list[tuple[str, str, _Printer]] = []
+    for field, kind, json in _structs()[name]:
+        if kind == "-":
+            parts.append((f"{field}:(v1.{field})", "", _struct(field)))
+        else:
+            parts.append((f"{field}:({_go_type(kind)})", json, _printer(kind)))
+    return partial(_print_struct, tuple(parts))
+
+
+def _print_struct(parts: tuple[tuple[str, str, _Printer], ...], value: Mapping[str, Any] | None) -> str:
+    """A struct; a part without a JSON name is embedded and reads the same value."""
+    value = value or {}
+    fields = (head + show(value.get(json) if json else value) for head, json, show in parts)
+    return "{" + " ".join(fields) + "}"
+
+
+@cache
+def _printer(kind: str) -> _Printer:
+    if kind.startswith("*"):
+        return partial(_print_pointer, kind[1:])
+    if kind.startswith("[]"):
+        return partial(_print_list, kind[2:])
+    return _PLAIN.get(kind) or (_struct(kind) if kind in _structs() else _print_text)
+
+
+def _print_pointer(kind: str, value: Any) -> str:
+    return _NIL if value is None else _printer(kind)(value)
+
+
+def _print_list(kind: str, value: list[Any] | None) -> str:
+    return "[" + " ".join(map(_printer(kind), value)) + "]" if value else _NIL
+
+
+def _print_text(value: str | None) -> str:
+    return value or ""
+
+
+def _print_integer(value: int | None) -> str:
+    return str(value or 0)
+
+
+def _print_boolean(value: bool | None) -> str:
+    return _BOOLEANS[value]
+
+
+def _print_map(value: Mapping[str, str] | None) -> str:
+    return "map[" + " ".join(f"{key}:{value[key]}" for key in sorted(value)) + "]" if value else _NIL
+
+
+def _print_time(_: Any) -> str:
+    return _ZERO_TIME
+
+
+def _print_int_or_string(value: int | str | None) -> str:
+    number, text = (0, value) if isinstance(value, str) else (value or 0, "")
+    kind = 1 if isinstance(value, str) else 0
+    return f"{{Type:(intstr.Type){kind} IntVal:(int32){number} StrVal:(string){text}}}"
+
+
+def _print_resources(value: Mapping[str, Any] | None) -> str:
+    return "map[" + " ".join(f"{key}:{_print_quantity(value[key])}" for key in sorted(value)) + "]" if value else _NIL
+
+
+def _print_quantity(value: str | float | None) -> str:
+    """A quantity with the parts that Go keeps it in. Those too fine or too long for them would be printed with a big
+    decimal instead; here they are printed as if they fitted, which is as good for telling templates apart.
+    """
+    text = "0" if value is None else quantity.canonical(value)
+    number, scale, form = 0, 0, ""
+    if text != "0":
+        match = _QUANTITY.fullmatch(text)
+        assert match is not None, f"{text!r} is no canonical quantity"
+        sign, whole, fraction, suffix = match[1], match[2], match[3] or "", match[4]
+        number = int(f"{sign}{whole}{fraction}")
+        if suffix in _BINARY:
+            form = "BinarySI"
+            number <<= _BINARY[suffix]
+        elif suffix in _DECIMAL:
+            form, scale = "DecimalSI", _DECIMAL[suffix] - len(fraction)
+        else:
+            form, scale = "DecimalExponent", int(suffix[1:]) - len(fraction)
+    return (
+        f"{{i:(resource.int64Amount){{value:(int64){number} scale:(resource.Scale){scale}}}"
+        f" d:(resource.infDecAmount){{Dec:(*inf.Dec)<nil>}} s:(string){text} Format:(resource.Format){form}}}"
+    )
+
+
+_PLAIN: dict[str, _Printer] = {
+    "string": _print_text,
+    "bool": _print_boolean,
+    "int32": _print_integer,
+    "int64": _print_integer,
+    "map": _print_map,
+    "Time": _print_time,
+    "ResourceList": _print_resources,
+    "resource.Quantity": _print_quantity,
+    "intstr.IntOrString": _print_int_or_string,
+}

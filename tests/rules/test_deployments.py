@@ -1,0 +1,355 @@
+"""Deployments: as recorded from Kubernetes, and what must hold for any sequence of events."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loops import NOW, SECOND, assert_settled, said
+from recorded import Player, case_names, load_case
+
+from reconciler.cycle import Cycle
+from rules.deployment_status import COMPLETE, PROGRESSING, TIMED_OUT, condition_of
+from rules.deployments import Deployments, find
+from rules.garbage import Garbage
+from rules.pod_garbage import PodGarbage
+from rules.pods import is_active, is_ready
+from rules.replication import Replication
+from rules.revisions import HISTORY, MAX, REVISION, revision, rolled_back
+from rules.rollouts import Rollout, active, max_unavailable, new_size, old_sizes, scaled_sizes, size, total
+from state.defaults import default
+from state.objects import (
+    Container,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    LabelSelector,
+    Node,
+    ObjectMeta,
+    Pod,
+    PodCondition,
+    PodSpec,
+    PodTemplateSpec,
+    ReplicaSet,
+    ReplicaSetSpec,
+    ReplicaSetStatus,
+    RollingUpdateDeployment,
+    replace,
+)
+from state.snapshot import Key, Snapshot
+from state.times import format_time
+
+KEY = Key("Deployment", "ns", "web")
+
+
+def concerns():
+    return [Garbage(), PodGarbage(), Deployments(), Replication()]
+
+
+@pytest.mark.parametrize("name", case_names("deploy-"))
+def test_does_as_recorded(name):
+    """States after each step equal those of a real control plane, and ReplicaSets were resized in the same order."""
+    player = Player(load_case(name), concerns()).play()
+    assert player.mismatches() == []
+    series = player.case["expected"]["snapshots"].get("series", [])
+    if series:
+        recorded = [change for entry in series for change in entry.get("changes", ())]
+        at_start = len(series[0]["spec.replicas"])
+        assert player.changes[at_start:] == recorded
+        assert player.replicas() == series[-1]["spec.replicas"]
+    if "replicaset-count" in player.case["expected"]["snapshots"]:
+        assert len(player.replicas()) == player.case["expected"]["snapshots"]["replicaset-count"]
+    if player.rolled:
+        recorded = [{key: value for key, value in entry.items() if key != "after"} for entry in series[2:]]
+        assert player.rolled == recorded
+    assert_settled(player.cycle, concerns, player.now)
+
+
+# -- a Deployment of our own -------------------------------------------------------------------------------------------
+
+
+def template(image):
+    return PodTemplateSpec(
+        metadata=ObjectMeta(labels={"app": "web"}),
+        spec=PodSpec(containers=(Container(name="c", image=f"img:{image}"),)),
+    )
+
+
+def deployment(replicas=2, *, surge="25%", unavailable="25%", recreate=False, **spec):
+    rolling = RollingUpdateDeployment(max_surge=surge, max_unavailable=unavailable)
+    strategy = DeploymentStrategy(type="Recreate") if recreate else DeploymentStrategy(rolling_update=rolling)
+    return default(
+        Deployment(
+            metadata=ObjectMeta(name="web", namespace="ns", uid="uid-web", generation=1),
+            spec=DeploymentSpec(
+                replicas=replicas,
+                selector=LabelSelector(match_labels={"app": "web"}),
+                strategy=strategy,
+                template=template(1),
+                **spec,
+            ),
+        )
+    )
+
+
+def loop(*objects):
+    return Cycle(Snapshot.of([*objects, Node(metadata=ObjectMeta(name="n", uid="uid-n"))]), concerns())
+
+
+def stored(cycle):
+    return cycle.ws.find(Deployment, "ns", "web")
+
+
+def change(cycle, **spec):
+    found = stored(cycle)
+    cycle.ctx.update(default(replace(found, spec=replace(found.spec, **spec))))
+
+
+def make_ready(cycle, pod, now, *, ready=True):
+    condition = PodCondition(type="Ready", status=str(ready), last_transition_time=format_time(now))
+    status = replace(pod.status, phase="Running", conditions=(condition,))
+    cycle.ws.put(replace(pod, spec=replace(pod.spec, node_name="n"), status=status))
+
+
+def make_all_ready(cycle, now):
+    """Readies pods until no more come."""
+    while waiting := [pod for pod in cycle.ws.objects(Pod) if is_active(pod) and not is_ready(pod)]:
+        for pod in waiting:
+            make_ready(cycle, pod, now)
+        cycle.settle(now)
+
+
+def rolled_out(replicas=2, **spec):
+    cycle = loop(deployment(replicas, **spec))
+    cycle.settle(NOW)
+    make_all_ready(cycle, NOW)
+    return cycle
+
+
+def test_says_what_it_waits_for():
+    """A rollout that isn't through says how many pods it waits for; each step says why it is taken."""
+    cycle = loop(deployment(2))
+    cycle.settle(NOW)
+    waits = "web waits for 2 of 2 new pods to become available, 0 old ones are left"
+    assert ("deployments", str(KEY), waits) in said(cycle)
+    assert cycle.ctx.actions[0].why == "web has no ReplicaSet of its present template"
+    make_all_ready(cycle, NOW)
+    assert cycle.ctx.notes == {}
+
+
+def test_says_that_it_is_paused():
+    """A paused Deployment rolls nothing out and says so."""
+    cycle = rolled_out()
+    change(cycle, paused=True, template=template(2))
+    cycle.settle(NOW)
+    assert len(cycle.ws.table("ReplicaSet")) == 1
+    assert ("deployments", str(KEY), "web is paused: nothing is rolled out") in said(cycle)
+
+
+def test_wakes_at_the_progress_deadline():
+    """A rollout that makes no progress is looked at again at its deadline, and is late then."""
+    cycle = loop(deployment(1, progress_deadline_seconds=60))
+    cycle.settle(NOW)
+    assert cycle.wake_at == NOW + 60 * SECOND
+    cycle.settle(NOW + 60 * SECOND)
+    assert condition_of(stored(cycle).status, PROGRESSING).reason == TIMED_OUT
+    assert cycle.wake_at is None
+
+
+def test_recreate_waits_for_old_pods_and_says_so():
+    """With Recreate no new pod comes before the last old one is gone."""
+    cycle = rolled_out(recreate=True)
+    change(cycle, template=template(2))
+    cycle.settle(NOW)
+    assert ("deployments", str(KEY), "web waits for 2 old pods to end before it makes new ones") in said(cycle)
+    for pod in cycle.ws.objects(Pod):
+        assert pod.metadata.deletion_timestamp is not None
+        cycle.ws.remove(Key.of(pod))
+    cycle.settle(NOW)
+    assert [pod.spec.containers[0].image for pod in cycle.ws.objects(Pod)] == ["img:2", "img:2"]
+
+
+def test_a_selector_that_selects_all_is_refused():
+    """Such a Deployment does nothing but warn, once."""
+    lax = deployment()
+    cycle = loop(replace(lax, spec=replace(lax.spec, selector=LabelSelector())))
+    cycle.settle(NOW)
+    cycle.settle(NOW)
+    assert not cycle.ws.table("ReplicaSet")
+    assert [(event.type, event.reason) for event in cycle.ctx.events] == [("Warning", "SelectingAll")]
+    assert said(cycle) == [("deployments", str(KEY), "web selects all pods; a non-empty selector is required")]
+
+
+def test_a_selector_that_misses_the_template_is_explained():
+    """Such a Deployment, which no API server accepts, would make ReplicaSets without end; it says so instead."""
+    lost = deployment()
+    cycle = loop(replace(lost, spec=replace(lost.spec, selector=LabelSelector(match_labels={"app": "other"}))))
+    cycle.settle(NOW)
+    assert not cycle.ws.table("ReplicaSet")
+    note = "web can roll nothing out: its selector doesn't match its template's labels"
+    assert ("deployments", str(KEY), note) in said(cycle)
+    assert_settled(cycle, concerns, NOW)
+
+
+def test_rolls_back():
+    """Undo sets an earlier template; its ReplicaSet becomes the new one, with a higher revision and its history."""
+    cycle = rolled_out()
+    for image in (2, 3):
+        change(cycle, template=template(image))
+        cycle.settle(NOW)
+        make_all_ready(cycle, NOW)
+    sets = {revision(rs): rs.metadata.name for rs in cycle.ws.objects(ReplicaSet)}
+    assert sorted(sets) == [1, 2, 3]
+    undone = rolled_back(stored(cycle), cycle.ws.objects(ReplicaSet), 1)
+    assert undone.spec.template == deployment().spec.template
+    cycle.ctx.update(undone)
+    cycle.settle(NOW)
+    make_all_ready(cycle, NOW)
+    again = find(cycle.ws, KEY).new
+    assert again.metadata.name == sets[1]
+    assert again.metadata.annotations[REVISION] == "4"
+    assert again.metadata.annotations[HISTORY] == "1"
+    assert stored(cycle).metadata.annotations[REVISION] == "4"
+
+
+def test_rolls_back_to_the_latest_but_one():
+    """Without a revision undo means the one before; with an unknown one it can't be done."""
+    cycle = rolled_out()
+    change(cycle, template=template(2))
+    cycle.settle(NOW)
+    sets = cycle.ws.objects(ReplicaSet)
+    assert rolled_back(stored(cycle), sets).spec.template == deployment().spec.template
+    assert rolled_back(stored(cycle), sets, 7) is None
+
+
+def test_the_template_is_shared_with_its_replicaset():
+    """What 1,500 Deployments and their pods have in common is there once."""
+    cycle = rolled_out()
+    (rs,) = cycle.ws.objects(ReplicaSet)
+    assert rs.spec.template.spec is stored(cycle).spec.template.spec
+
+
+# -- arithmetic --------------------------------------------------------------------------------------------------------
+
+
+def replicaset(name, replicas, available, limit):
+    annotations = {MAX: str(limit)}
+    return ReplicaSet(
+        metadata=ObjectMeta(name=name, namespace="ns", annotations=annotations),
+        spec=ReplicaSetSpec(replicas=replicas),
+        status=ReplicaSetStatus(replicas=replicas, available_replicas=available),
+    )
+
+
+SIZES = st.integers(0, 12)
+BOUNDS = st.one_of(st.integers(0, 6), st.sampled_from(["0%", "1%", "25%", "34%", "100%", "130%"]))
+
+
+@st.composite
+def rollouts(draw):
+    sizes = {name: draw(SIZES) for name in ("old-a", "old-b", "new")}
+    limit = sum(sizes.values())
+    sets = [replicaset(name, number, draw(st.integers(0, number)), limit) for name, number in sizes.items()]
+    return Rollout(deployment(draw(SIZES), surge=draw(BOUNDS), unavailable=draw(BOUNDS)), sets[-1], tuple(sets[:-1]))
+
+
+@given(rollouts())
+def test_new_pods_stay_within_the_surge(rollout):
+    """The new ReplicaSet grows within the limit and never over the wish."""
+    grown = new_size(rollout) - size(rollout.new)
+    assert new_size(rollout) <= max(rollout.want, 0)
+    if grown > 0:
+        assert total(rollout.sets) + grown <= rollout.limit
+
+
+@given(rollouts())
+def test_old_pods_go_only_when_they_can_be_spared(rollout):
+    """However many old pods go, enough available ones stay: never less than before and less than allowed."""
+    sizes = old_sizes(rollout)
+    before = sum(rs.status.available_replicas for rs in rollout.sets)
+    after = sum(min(sizes.get(rs.metadata.name, size(rs)), rs.status.available_replicas) for rs in rollout.sets)
+    assert after >= min(before, rollout.want - max_unavailable(rollout.deployment))
+    assert all(0 <= sizes[rs.metadata.name] < size(rs) for rs in rollout.old if rs.metadata.name in sizes)
+
+
+@given(rollouts())
+def test_scaling_fills_the_limit_exactly(rollout):
+    """When several ReplicaSets share a change, they have as many pods as are allowed after it, and none less than 0."""
+    sizes = scaled_sizes(rollout)
+    assert all(replicas >= 0 for replicas in sizes.values())
+    if len(active(rollout.sets)) > 1 and rollout.want and sizes and len(sizes) == len(active(rollout.sets)):
+        assert sum(sizes.values()) == rollout.limit
+
+
+# -- any sequence of events --------------------------------------------------------------------------------------------
+
+EVENTS = st.tuples(
+    st.sampled_from(
+        ["image", "ready", "ready", "scale", "unready", "delete", "bind", "gone", "pause", "steal", "time"]
+    ),
+    st.integers(0, 7),
+)
+#: Events after which availability may only fall as far as the strategy allows.
+HARMLESS = ("image", "ready", "bind", "gone", "time")
+
+
+def happen(cycle, event, number, now):
+    """Lets one thing happen to the Deployment, a ReplicaSet or a pod."""
+    sets, pods = cycle.ws.objects(ReplicaSet), cycle.ws.objects(Pod)
+    if event == "image":
+        change(cycle, template=template(1 + number % 3))
+    elif event == "scale":
+        change(cycle, replicas=number)
+    elif event == "pause":
+        change(cycle, paused=number % 2 == 0)
+    elif event == "steal" and sets:
+        chosen = sets[number % len(sets)]
+        cycle.ws.put(replace(chosen, metadata=replace(chosen.metadata, owner_references=())))
+    elif pods and event in ("ready", "unready"):
+        make_ready(cycle, pods[number % len(pods)], now, ready=event == "ready")
+    elif pods and event == "delete":
+        cycle.ctx.delete(pods[number % len(pods)])
+    elif pods and event == "bind":
+        chosen = pods[number % len(pods)]
+        cycle.ws.put(replace(chosen, spec=replace(chosen.spec, node_name="n")))
+    elif event == "gone":
+        for pod in pods:
+            if pod.metadata.deletion_timestamp is not None:
+                cycle.ws.remove(Key.of(pod))
+
+
+def available_pods(cycle):
+    return sum(is_active(pod) and is_ready(pod) for pod in cycle.ws.objects(Pod))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(EVENTS, max_size=12), BOUNDS, BOUNDS, st.booleans())
+def test_any_rollout_is_safe_and_gets_through(events, surge, unavailable, recreate):
+    """Never over the surge, never under the unavailable; always a fixed point; through as soon as pods become ready."""
+    cycle = loop(deployment(3, surge=surge, unavailable=unavailable, recreate=recreate, revision_history_limit=2))
+    now = NOW
+    cycle.settle(now)
+    for event, number in events:
+        now += number * SECOND if event == "time" else 0
+        cycle.ctx.start(now)
+        cycle.ctx.because("test", {}, "")
+        before = available_pods(cycle)
+        happen(cycle, event, number, now)
+        before = min(before, available_pods(cycle)) if event != "ready" else before
+        cycle.settle(now)
+        rollout = find(cycle.ws, KEY)
+        if not stored(cycle).spec.paused:
+            assert total(rollout.sets) <= max(rollout.limit, rollout.want)
+            if event in HARMLESS and not recreate:
+                assert available_pods(cycle) >= min(before, rollout.want - max_unavailable(rollout.deployment))
+    assert_settled(cycle, concerns, now)
+    change(cycle, paused=False)
+    cycle.settle(now)
+    for _ in range(40):
+        happen(cycle, "gone", 0, now)
+        cycle.settle(now)
+        make_all_ready(cycle, now)
+    rollout = find(cycle.ws, KEY)
+    assert size(rollout.new) == rollout.want == available_pods(cycle)
+    assert total(rollout.old) == 0
+    assert len(rollout.old) <= 2
+    assert condition_of(stored(cycle).status, PROGRESSING).reason == COMPLETE
+    assert_settled(cycle, concerns, now)
