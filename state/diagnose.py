@@ -11,9 +11,9 @@ list or map is the zero value of its type.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import inspect
@@ -55,7 +55,7 @@ class Diagnosis:
 
     def plain(self, value: object, path: Path = (), levels: int = DEPTH_LIMIT) -> Any:
         """A value that nothing interprets, as plain JSON of at most so many levels. Null stays null here."""
-        if isinstance(value, Mapping | list | tuple) and not levels:
+        if not levels and (isinstance(value, Mapping) or is_list(value)):
             self._wrong(path[: 1 - DEPTH_LIMIT], NO_VALUE, f"must not be nested deeper than {DEPTH_LIMIT} levels")
         elif isinstance(value, Mapping):
             return {
@@ -63,7 +63,7 @@ class Diagnosis:
                 for key, item in value.items()
                 if self._is_key(key, (*path, key))
             }
-        elif isinstance(value, list | tuple):
+        elif is_list(value):
             return [self.plain(item, (*path, index), levels - 1) for index, item in enumerate(value)]
         elif isinstance(value, str):
             self._check_text(value, path)
@@ -87,7 +87,7 @@ class Diagnosis:
         if isinstance(node, inspect.DictType):
             return self._map(node, value, path)
         if isinstance(node, inspect.VarTupleType):
-            if isinstance(value, list | tuple):
+            if is_list(value):
                 return [self._element(node.item_type, item, (*path, index)) for index, item in enumerate(value)]
             self._mismatch(options, value, path)
             return []
@@ -237,6 +237,11 @@ def _expected(options: tuple[_Node, ...]) -> str:
     return " or ".join(word for kind, word in words.items() if _find(options, kind) is not None)
 
 
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a value stands for a list of JSON."""
+    return isinstance(value, list | tuple) or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
+
+
 def found(value: object) -> str:
     """What a value is, in the words of JSON."""
     if value is None:
@@ -246,9 +251,10 @@ def found(value: object) -> str:
         (bool, "a boolean"),
         (int, "an integer"),
         (float, "a floating-point number"),
-        (list | tuple, "a list"),
         (Mapping, "an object"),
     ):
         if isinstance(value, kinds):
             return word
+    if is_list(value):
+        return "a list"
     return f"a Python {type(value).__name__}"

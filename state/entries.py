@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from state.diagnose import found
+from state.diagnose import found, is_list
 from state.errors import NO_VALUE, Problem, type_invalid
 from state.manifests import Document, documents
 from state.objects import AnyObject, CustomObject, Object
@@ -15,6 +15,9 @@ from state.yaml_reader import Trap
 
 #: Text (JSON or YAML), one manifest, one typed object, a List, or any number of the latter three.
 Source = str | bytes | Mapping[str, Any] | AnyObject | Iterable[Any]
+
+#: How deep lists of manifests may nest; nobody needs more than a List in a list of files.
+LISTS_DEEP = 8
 
 
 class Notes(NamedTuple):
@@ -63,18 +66,20 @@ def _document(document: Document, origin: str) -> Iterator[Entry]:
         yield from _expand(document.value, origin, notes)
 
 
-def _expand(value: Any, origin: str, notes: Notes) -> Iterator[Entry]:
+def _expand(value: Any, origin: str, notes: Notes, levels: int = LISTS_DEEP) -> Iterator[Entry]:
     """One manifest as it is; the items of a list of any form one by one."""
     items: Iterable[Any]
     below: Path
+    if not levels:
+        yield _wrong(origin, "", f"lists must not be nested deeper than {LISTS_DEEP} levels")
+        return
     if isinstance(value, Mapping):
         if not _is_list(value):
             yield Entry(value, origin, notes)
             return
         given = value.get("items")
-        if given is not None and not isinstance(given, list | tuple):
-            problem = type_invalid("items", NO_VALUE, f"must be a list, not {found(given)}")
-            yield Entry(None, origin, Notes(problem))
+        if given is not None and not is_list(given):
+            yield _wrong(origin, "items", f"must be a list, not {found(given)}")
             return
         if isinstance(value.get("metadata"), Mapping) and value["metadata"].get("continue"):
             yield Entry(None, origin, Notes(remark="is one page of a longer list (metadata.continue is set)"))
@@ -92,7 +97,11 @@ def _expand(value: Any, origin: str, notes: Notes) -> Iterator[Entry]:
         if type(item) is dict and not _is_list(item):
             yield Entry(item, f"{origin}[{index}]", share)
         else:
-            yield from _expand(item, f"{origin}[{index}]", share)
+            yield from _expand(item, f"{origin}[{index}]", share, levels - 1)
+
+
+def _wrong(origin: str, path: str, message: str) -> Entry:
+    return Entry(None, origin, Notes(type_invalid(path, NO_VALUE, message)))
 
 
 def _is_list(manifest: Mapping[str, Any]) -> bool:
