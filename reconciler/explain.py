@@ -134,7 +134,7 @@ def _dependents(snapshot: Snapshot, obj: AnyObject | None) -> set[Key]:
 def _origin(plan: Plan, obj: AnyObject | None) -> list[Action]:
     """Who made the object's owners, and why, nearest first."""
     creations = {action.target: action for action in plan.actions if isinstance(action, Create)}
-    chain = []
+    chain: list[Action] = []
     while obj is not None:
         owner = next((ref for ref in obj.metadata.owner_references if ref.controller), None)
         if owner is None:

@@ -104,9 +104,8 @@ class Snapshot:
             version = meta.resource_version
             if version is not None and version.isdecimal():
                 highest = max(highest, int(version))
-        return cls(
-            pmap({kind: pmap(table) for kind, table in tables.items()}), highest if revision is None else revision
-        )
+        persistent: dict[str, PMap[NsName, AnyObject]] = {kind: pmap(table) for kind, table in tables.items()}
+        return cls(pmap(persistent), highest if revision is None else revision)
 
     @property
     def kinds(self) -> list[str]:

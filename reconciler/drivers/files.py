@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from pathlib import Path
 
 #: Names that are one path component and nothing else: no separator, not hidden, not "..".
@@ -52,6 +53,21 @@ def remove_unfinished(directory: Path) -> None:
     """Removes what ``write_atomic`` left in a directory when it was killed."""
     for path in directory.glob(f"*{_UNFINISHED}"):
         path.unlink(missing_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a directory, if it is there, with everything in it, also what pods made unreadable. Follows no link."""
+    if not path.exists():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        path.chmod(0o700)
+        for directory, names, _ in os.walk(path):
+            for child in (Path(directory) / name for name in names):
+                if not child.is_symlink():
+                    child.chmod(0o700)
+        shutil.rmtree(path)
 
 
 class DirectoryLock:

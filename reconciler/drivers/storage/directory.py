@@ -22,7 +22,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from reconciler.drivers.files import DirectoryLock, is_component, remove_unfinished, sync_directory, write_atomic
+from reconciler.drivers.files import (
+    DirectoryLock,
+    is_component,
+    remove_tree,
+    remove_unfinished,
+    sync_directory,
+    write_atomic,
+)
 from reconciler.drivers.storage import records
 from reconciler.drivers.storage.base import (
     Attachment,
@@ -89,7 +96,7 @@ class DirectoryStorage:
         self._require_room(handle, volume.capacity_bytes)
         unfinished = self._volumes_dir / f"{_NEW}{handle}"
         with _disk_work(handle):
-            _remove_tree(unfinished)
+            remove_tree(unfinished)
             (unfinished / _DATA).mkdir(parents=True)
             write_atomic(unfinished / _RECORD, _encode(volume))
             unfinished.rename(self._volumes_dir / handle)
@@ -104,11 +111,11 @@ class DirectoryStorage:
         records.require_unused(self._volumes[handle])
         doomed = self._deleted_dir / handle
         with _disk_work(handle):
-            _remove_tree(doomed)
+            remove_tree(doomed)
             (self._volumes_dir / handle).rename(doomed)
             sync_directory(self._volumes_dir)
             del self._volumes[handle]
-            _remove_tree(doomed)
+            remove_tree(doomed)
 
     def scrub_volume(self, handle: str) -> None:
         """Removes everything in the volume. Links in it are removed, never followed."""
@@ -117,7 +124,7 @@ class DirectoryStorage:
         with _disk_work(handle):
             for path in data.iterdir():
                 if path.is_dir() and not path.is_symlink():
-                    _remove_tree(path)
+                    remove_tree(path)
                 else:
                     path.unlink()
 
@@ -229,9 +236,9 @@ class DirectoryStorage:
     def _finish_interrupted(self) -> None:
         """Undoes what was being created and finishes what was being deleted when the last process was killed."""
         for path in self._volumes_dir.glob(f"{_NEW}*"):
-            _remove_tree(path)
+            remove_tree(path)
         for path in self._deleted_dir.iterdir():
-            _remove_tree(path)
+            remove_tree(path)
         for path in self._volumes_dir.iterdir():
             remove_unfinished(path)
 
@@ -292,18 +299,3 @@ def _usage(directory: Path) -> Iterator[tuple[tuple[int, int], int]]:
             yield (status.st_dev, status.st_ino), status.st_blocks * 512
             if entry.is_dir(follow_symlinks=False):
                 directories.append(Path(entry.path))
-
-
-def _remove_tree(path: Path) -> None:
-    """Removes a directory, if it is there, with everything in it, also what pods made unreadable. Follows no link."""
-    if not path.exists():
-        return
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        path.chmod(0o700)
-        for directory, names, _ in os.walk(path):
-            for child in (Path(directory) / name for name in names):
-                if not child.is_symlink():
-                    child.chmod(0o700)
-        shutil.rmtree(path)

@@ -1,0 +1,1 @@
+"""Runtime drivers: who really runs the containers of a pod, in the verbs of the Container Runtime Interface (CRI)."""
