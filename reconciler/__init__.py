@@ -4,11 +4,17 @@
 simulated nodes. ``Reconciler`` stays warm from one change to the next.
 """
 
-from reconciler.api import Reconciler, reconcile
-from reconciler.cycle import OscillationError
-from reconciler.explain import Explanation
-from reconciler.plan import Plan
-from state.errors import InvalidObject, StateError
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.api import Reconciler, reconcile
+    from reconciler.cycle import OscillationError
+    from reconciler.explain import Explanation
+    from reconciler.plan import Plan
+    from state.errors import InvalidObject, StateError
 
 __all__ = [
     "Explanation",
@@ -19,3 +25,22 @@ __all__ = [
     "StateError",
     "reconcile",
 ]
+_PLACES = {
+    "Explanation": "reconciler.explain",
+    "InvalidObject": "state.errors",
+    "OscillationError": "reconciler.cycle",
+    "Plan": "reconciler.plan",
+    "Reconciler": "reconciler.api",
+    "StateError": "state.errors",
+    "reconcile": "reconciler.api",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Imports a public name when it is first asked for: the command line's help can't wait for all of them."""
+        if name not in _PLACES:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+        return value

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from reconciler.merge import merge_patched, three_way_merge
-from rules.admission import admit
+from rules.admission import admit, admit_update
 from rules.context import Context
-from rules.service_update import drop_type_dependent_fields
+from rules.service_update import updated_service
 from state.defaults import default
 from state.dump import dump
 from state.errors import StateError
@@ -153,12 +153,17 @@ def _merged(obj: AnyObject, live: AnyObject | None) -> AnyObject | Refusal:
         problems = tuple(validate(wanted))
     else:
         last = _last_applied(live)
-        merged = three_way_merge(last, manifest, dump(live))
+        merged = three_way_merge(last, manifest, dump(live), by_item=kind_key(live) in KINDS)
         if last != manifest:
             merged = _with_last_applied(merged, manifest)
-        wanted = default(drop_type_dependent_fields(from_dict(merged), live))
+        wanted = _updated(merged, live)
         problems = (*validate(wanted), *validate_update(wanted, live))
     return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
+
+
+def _updated(document: dict[str, Any], live: AnyObject) -> AnyObject:
+    """The object that an update with this document makes of the live one, before it is checked."""
+    return admit_update(default(updated_service(from_dict(document), live)))
 
 
 def _manifest(obj: AnyObject) -> dict[str, Any]:
@@ -166,10 +171,7 @@ def _manifest(obj: AnyObject) -> dict[str, Any]:
     manifest = dump(obj)
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in _SYSTEM_FIELDS}
     annotations = {name: text for name, text in metadata.get("annotations", {}).items() if name != LAST_APPLIED}
-    metadata.pop("annotations", None)
-    if annotations:
-        metadata["annotations"] = annotations
-    manifest["metadata"] = metadata
+    manifest["metadata"] = {**metadata, "annotations": annotations}
     if kind_key(obj) in KINDS and not isinstance(obj, Node):
         manifest.pop("status", None)
     return manifest
@@ -203,7 +205,7 @@ def patched(ws: Workspace, key: Key, patch: dict[str, Any]) -> AnyObject | Refus
     if live is None:
         msg = f"there is no {key}"
         raise StateError(msg)
-    wanted = default(drop_type_dependent_fields(from_dict(merge_patched(dump(live), patch)), live))
+    wanted = _updated(merge_patched(dump(live), patch), live)
     if Key.of(wanted) != key or wanted.metadata.uid != live.metadata.uid:
         msg = f"{key}: a patch cannot change kind, namespace, name or uid"
         raise StateError(msg)

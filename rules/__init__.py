@@ -13,6 +13,8 @@ from rules.placement import Placement
 from rules.pod_garbage import PodGarbage
 from rules.replication import Replication
 
+__all__ = ["CONCERNS", "Concern", "make_concerns"]
+
 #: In the order of a pass: who makes objects comes before who acts on them.
 CONCERNS: tuple[type[Concern], ...] = (
     Garbage,

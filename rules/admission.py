@@ -45,6 +45,14 @@ def admit(ws: Workspace, obj: AnyObject) -> AnyObject:
     return obj
 
 
+def admit_update(obj: AnyObject) -> AnyObject:
+    """A changed object as it would be stored: a pod always has the tolerations of a lost node."""
+    if not isinstance(obj, Pod):
+        return obj
+    missing = _missing_tolerations(obj.spec.tolerations)
+    return replace(obj, spec=replace(obj.spec, tolerations=(*obj.spec.tolerations, *missing))) if missing else obj
+
+
 def admit_pod(ws: Workspace, pod: Pod) -> Pod:
     """A new pod with priority, tolerations, service account, and the status that the API server starts it with."""
     spec = admit_pod_spec(ws, pod.spec)

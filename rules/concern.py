@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from rules.actions import Fact
 from rules.context import Context
-from rules.engine import Rule, RuleMatcher, make_engine
+from rules._program import MAX_TEXT
+from rules.engine import FactError, Firing, Rule, RuleMatcher, make_engine
 from state.errors import StateError
 from state.snapshot import Change, Key
 from state.workspace import Workspace
@@ -82,9 +83,16 @@ class Concern:
 
     def decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
         """Matches the facts and runs the consequents of the rules that fired: ``then(ctx, key, fact)``."""
-        for firing in self._engine.match(facts):
+        for firing in self.match(facts):
             slot = firing.slots[0]
             self.fire(ctx, firing.rule, keys[slot], facts[slot])
+
+    def match(self, facts: Sequence[Fact]) -> list[Firing]:
+        """What fires on these facts. Texts too long for the engine are cut: no rule compares with as long a constant."""
+        try:
+            return self._engine.match(facts)
+        except FactError:
+            return self._engine.match([_clipped(fact) for fact in facts])
 
     def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
         """Runs one consequent.
@@ -97,3 +105,12 @@ class Concern:
             rule.then(ctx, key, fact)
         except Exception as error:
             raise ConsequentError(self.name, rule.name, key, error) from error
+
+
+def clipped(text: str) -> str:
+    """A text as a fact can hold it."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
+
+
+def _clipped(fact: Fact) -> Fact:
+    return {name: clipped(value) if isinstance(value, str) else value for name, value in fact.items()}

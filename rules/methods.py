@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rules._program import MAX_TEXT
 from rules.actions import Fact
-from rules.concern import Concern, ConsequentError
+from rules.concern import Concern, ConsequentError, clipped
 from rules.context import Context
 from rules.engine import Rule
 from state.snapshot import Key
+
+__all__ = ["MethodConcern", "clipped"]
 
 
 class MethodConcern(Concern):
@@ -28,8 +29,3 @@ class MethodConcern(Concern):
             rule.then(self, ctx, key, fact)
         except Exception as error:
             raise ConsequentError(self.name, rule.name, key, error) from error
-
-
-def clipped(text: str) -> str:
-    """A text as a fact can hold it."""
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."

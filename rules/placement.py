@@ -190,7 +190,7 @@ class Placement(Concern):
     def decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
         """Places all pods that the rules queue, one after the other."""
         queue: list[Pod] = []
-        for firing in self._engine.match(facts):
+        for firing in self.match(facts):
             slot = firing.slots[0]
             if firing.rule is _QUEUE:
                 pod = ctx.ws.find(Pod, keys[slot].namespace, keys[slot].name)

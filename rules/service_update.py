@@ -1,5 +1,7 @@
-"""What the API server does to a Service whose type changes: fields that belong to the old type go, unless changed, too
-(dropTypeDependentFields in pkg/registry/core/service).
+"""What the API server does to a Service that is changed (pkg/registry/core/service/strategy.go).
+
+What was allocated stays where the update leaves it out; fields that belong to a type that the Service no longer has go,
+unless they were changed, too.
 """
 
 from __future__ import annotations
@@ -11,9 +13,36 @@ from state.objects import AnyObject, Service, ServiceSpec, replace
 _EXTERNAL = ("LoadBalancer", "NodePort")
 
 
-def drop_type_dependent_fields(new: AnyObject, old: AnyObject) -> AnyObject:
-    """The new object, without what only the old type of a Service had and nobody asked for anew."""
-    if not isinstance(new, Service) or not isinstance(old, Service) or _type(new) == _type(old):
+def updated_service(new: AnyObject, old: AnyObject) -> AnyObject:
+    """The new object as an update stores it; of any kind but Service the very same."""
+    if not isinstance(new, Service) or not isinstance(old, Service):
+        return new
+    return _without_type_dependent_fields(_with_allocated_values(new, old), old)
+
+
+def _with_allocated_values(new: Service, old: Service) -> Service:
+    """Takes over the addresses, and the node ports of the ports of the same names (patchAllocatedValues)."""
+    before, after = old.spec, new.spec
+    changes: dict[str, Any] = {}
+    if "ExternalName" not in (_type(old), _type(new)):
+        address = after.cluster_ip or before.cluster_ip
+        changes["cluster_ip"] = address
+        if not after.cluster_ips and address == before.cluster_ip:
+            changes["cluster_ips"] = before.cluster_ips
+    if _type(old) in _EXTERNAL and _type(new) in _EXTERNAL:
+        used = _node_ports(before) & _node_ports(after)
+        known = {port.name: port.node_port for port in before.ports if port.node_port not in used}
+        changes["ports"] = tuple(
+            port if port.node_port else replace(port, node_port=known.get(port.name)) for port in after.ports
+        )
+        if not after.health_check_node_port and "Local" == after.external_traffic_policy == before.external_traffic_policy:
+            changes["health_check_node_port"] = before.health_check_node_port
+    return replace(new, spec=replace(after, **changes)) if changes else new
+
+
+def _without_type_dependent_fields(new: Service, old: Service) -> Service:
+    """Drops what only the old type had and nobody asked for anew (dropTypeDependentFields)."""
+    if _type(new) == _type(old):
         return new
     before, after = old.spec, new.spec
     changes: dict[str, Any] = {}

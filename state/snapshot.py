@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pyrsistent import PMap, pmap
 
@@ -16,6 +16,8 @@ Table = Mapping[NsName, AnyObject]
 
 #: A table of which more than one object in this many changed is built anew: cheaper than one ``PMap.set`` each.
 _REBUILD_SHARE = 8
+#: Digits of the largest revision (an unsigned integer of 64 bits); a longer ``resourceVersion`` is none of ours.
+_REVISION_DIGITS = 20
 
 
 class Key(NamedTuple):
@@ -60,6 +62,41 @@ class Key(NamedTuple):
         return "/".join(part for part in (self.kind.lower(), self.namespace, self.name) if part)
 
 
+class Objects(Protocol):
+    """What can be asked for an object: a snapshot, a workspace."""
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of which there is an object, sorted."""
+
+    def get(self, key: Key) -> AnyObject | None:
+        """The object, or None."""
+
+
+def find_key(text: str, objects: Objects, namespace: str = "default") -> Key:
+    """The key that a text means among these objects: what ``Key.parse`` reads, and kinds without a type, too.
+
+    How the name of such a kind is written (``rollout``, ``rollouts.argoproj.io``), and whether it has namespaces, only
+    the objects themselves can tell.
+
+    Raises:
+        StateError: the text names no object.
+    """
+    key = Key.parse(text, namespace)
+    if key.kind in KINDS or objects.get(key) is not None:
+        return key
+    word, _, group = key.kind.lower().partition(".")
+    for kind in objects.kinds:
+        name, _, its_group = kind.lower().partition(".")
+        if kind in KINDS or word not in (name, name + "s") or group not in ("", its_group):
+            continue
+        for place in (key.namespace,) if text.count("/") > 1 else (key.namespace, ""):
+            found = Key(kind, place, key.name)
+            if objects.get(found) is not None:
+                return found
+    return key
+
+
 class Change(NamedTuple):
     """One object before and after; ``None`` where it doesn't exist."""
 
@@ -102,7 +139,7 @@ class Snapshot:
             meta = obj.metadata
             tables.setdefault(kind_key(obj), {})[meta.namespace, meta.name] = obj
             version = meta.resource_version
-            if version is not None and version.isdecimal():
+            if version is not None and version.isdecimal() and len(version) <= _REVISION_DIGITS:
                 highest = max(highest, int(version))
         persistent: dict[str, PMap[NsName, AnyObject]] = {kind: pmap(table) for kind, table in tables.items()}
         return cls(pmap(persistent), highest if revision is None else revision)

@@ -18,6 +18,8 @@ from reconciler.provisioner import Provisioner
 from reconciler.proxy import Proxy
 from reconciler.volumes import DirectoryHost
 
+#: How often the drivers are asked what happened, in seconds.
+TICK = 0.1
 #: What a driver may raise when it can't do something. Anything else is a fault of this program.
 DRIVER_ERRORS = (RuntimeDriverError, NetworkError, StorageError, OSError)
 

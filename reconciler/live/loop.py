@@ -16,11 +16,12 @@ import structlog
 from reconciler.api import Reconciler, complete
 from reconciler.executor import Executor
 from reconciler.live.directory import OwnedDirectory
-from reconciler.live.drivers import DRIVER_ERRORS, Drivers
+from reconciler.live.drivers import DRIVER_ERRORS, TICK, Drivers
 from reconciler.live.events import Recorder
 from reconciler.live.failures import Failures
 from reconciler.live.journal import Journal
 from reconciler.live.machine import this_node
+from reconciler.live.stop import Stop
 from reconciler.plan import Plan
 from reconciler.retries import Retries
 from rules import CONCERNS
@@ -36,14 +37,14 @@ from state.times import format_time
 
 log = structlog.get_logger("reconciler")
 
-#: How often the drivers are asked what happened, in seconds.
-TICK = 0.1
 #: Rounds in one turn after which the loop takes a breath: commands and signals get their chance.
 MAX_ROUNDS = 100
 #: Back-off after a round that failed, µs.
 FIRST_RETRY, LONGEST_RETRY = 1_000_000, 30_000_000
 #: The class of claims that name none, as kind and minikube call theirs.
 STORAGE_CLASS = "standard"
+#: Warnings about what containers do, not about what drivers can't.
+_NO_FAULT = ("BackOff", "ProbeWarning", "Unhealthy")
 _TURN = "turn"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -129,7 +130,7 @@ class Live:
             again = self._retries.failed(_TURN, now)
             log.error("a round of the loop failed", cause=str(error), retry_in_seconds=(again - now) / 1e6)
             for future, _ in answers:
-                future.set_exception(error)
+                future.set_exception(StateError(str(error)))
             return self._executor_ws is self._loop.ws
         self._retries.forget(_TURN)
         for future, value in answers:
@@ -139,6 +140,20 @@ class Live:
     def wait(self) -> None:
         """Waits a tick, or until a probe or hook has ended."""
         self._drivers.kubelet.wait(TICK)
+
+    def stop(self, clock: Callable[[], int], forced: Callable[[], bool], tell: Callable[[str], None]) -> None:
+        """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more."""
+        stop = Stop(self._loop.ws, self._drivers, tell)
+        stop.begin(clock())
+        self._save()
+        stop.carry_out(clock, forced)
+        self._save()
+
+    def _save(self) -> None:
+        ws = self._loop.ws
+        ws.commit()
+        self._publish(ws.snapshot)
+        self._journal.save(ws.snapshot)
 
     def close(self) -> None:
         """Ends it; drivers and directory are the caller's to close. Whoever still waits for a command is told so."""
@@ -164,7 +179,9 @@ class Live:
         stored = self._recorder.record(self._loop.ws, events, now)
         for event in stored if log_warnings else ():
             count = event.count or 1
-            if event.type == "Warning" and count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... time
+            if (
+                event.type == "Warning" and event.reason not in _NO_FAULT and count & (count - 1) == 0
+            ):  # the 1st, 2nd, 4th, 8th ... time
                 log.warning(event.reason, object=subject(event), cause=event.message, times=count)
         if stored:
             self.on_events(stored)

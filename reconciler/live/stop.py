@@ -11,8 +11,7 @@ import structlog
 
 from reconciler.drivers.network.base import NetworkError
 from reconciler.drivers.runtime.base import RuntimeDriverError
-from reconciler.live.drivers import Drivers
-from reconciler.live.loop import TICK
+from reconciler.live.drivers import TICK, Drivers
 from state.objects import Pod, replace
 from state.snapshot import Key
 from state.times import format_time
