@@ -1,0 +1,73 @@
+"""Objects as ``kubectl get`` prints them: a table for each kind, in kubectl's columns and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.cli.printers import cluster, network, pods, storage, workloads
+from reconciler.cli.printers._cells import since
+from reconciler.cli.printers._columns import Columns, columns
+from reconciler.cli.printers.pods import PodState, pod_state
+from reconciler.cli.tables import Table
+from state.objects import AnyObject, kind_key
+
+__all__ = ["PodState", "object_name", "object_table", "object_tables", "pod_state"]
+
+
+def _name_and_age(obj: AnyObject, now: int) -> tuple[str, ...]:
+    return (obj.metadata.name, since(obj.metadata.creation_timestamp, now))
+
+
+_ANY_KIND = columns("NAME,AGE", _name_and_age)
+_PRINTERS: dict[str, Columns] = {
+    **cluster.PRINTERS,
+    **network.PRINTERS,
+    **pods.PRINTERS,
+    **storage.PRINTERS,
+    **workloads.PRINTERS,
+}
+
+
+def object_name(obj: AnyObject) -> str:
+    """An object as ``-o name`` prints it: ``pod/web-0``, ``deployment.apps/web``."""
+    group = obj.api_version.rpartition("/")[0]
+    return f"{obj.kind.lower()}{f'.{group}' if group else ''}/{obj.metadata.name}"
+
+
+def object_table(
+    objects: Sequence[AnyObject], *, now: int, wide: bool = False, namespaces: bool = False, kinds: bool = False
+) -> Table:
+    """Objects of one kind.
+
+    Args:
+        objects: at least one, all of one kind, in the order of the rows.
+        now: the time that ages are counted to (µs since the epoch).
+        wide: all columns, as ``-o wide``.
+        namespaces: a column with the namespace in front, as for ``--all-namespaces``.
+        kinds: the kind before the name, as where several kinds are listed.
+    """
+    printer = _PRINTERS.get(kind_key(objects[0]), _ANY_KIND)
+    shown = [place for place, header in enumerate(printer.headers) if wide or header not in printer.wide]
+    names = printer.headers.index("NAME")
+    rows = []
+    for obj in objects:
+        cells = list(printer.cells(obj, now))
+        if kinds:
+            cells[names] = f"{object_name(obj).partition('/')[0]}/{cells[names]}"
+        row = tuple(cells[place] for place in shown)
+        rows.append((obj.metadata.namespace, *row) if namespaces else row)
+    headers = tuple(printer.headers[place] for place in shown)
+    return Table(("NAMESPACE", *headers) if namespaces else headers, rows, printer.coloured)
+
+
+def object_tables(
+    objects: Iterable[AnyObject], *, now: int, wide: bool = False, namespaces: bool = False
+) -> list[Table]:
+    """Objects of any kinds, a table for each kind in order of first appearance; arguments as for ``object_table``."""
+    by_kind: dict[str, list[AnyObject]] = {}
+    for obj in objects:
+        by_kind.setdefault(kind_key(obj), []).append(obj)
+    return [
+        object_table(group, now=now, wide=wide, namespaces=namespaces, kinds=len(by_kind) > 1)
+        for group in by_kind.values()
+    ]
