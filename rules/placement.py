@@ -106,7 +106,7 @@ PROVISION = Rule(
     name="pod-awaits-volume",
     when=m.provisions > 0,
     then=_leave,
-    why="Pending: {node} is chosen; waiting for {provisions} volumes to be provisioned for it",
+    why="Pending: {node} is chosen; waiting for volumes to be provisioned for it ({provisions})",
 )
 
 

@@ -1,0 +1,155 @@
+"""Admission for clusters that come as plain dicts: what an API server would have made of the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from rules.scheduling.cluster import NsName
+from rules.scheduling.pods import DEFAULT_SCHEDULER, FINISHED
+from state.defaults import default
+from state.errors import StateError
+from state.objects import (
+    CSIDriver,
+    CSINode,
+    CSIStorageCapacity,
+    Namespace,
+    Node,
+    Object,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PodDisruptionBudget,
+    PriorityClass,
+    ReplicaSet,
+    ReplicationController,
+    Service,
+    StatefulSet,
+    StorageClass,
+    decode_hook,
+    replace,
+)
+
+#: The lists of a cluster and the type of their objects.
+KINDS: dict[str, type[Object]] = {
+    "nodes": Node,
+    "pods": Pod,
+    "namespaces": Namespace,
+    "services": Service,
+    "persistentVolumes": PersistentVolume,
+    "persistentVolumeClaims": PersistentVolumeClaim,
+    "replicaSets": ReplicaSet,
+    "replicationControllers": ReplicationController,
+    "statefulSets": StatefulSet,
+    "storageClasses": StorageClass,
+    "csiNodes": CSINode,
+    "csiDrivers": CSIDriver,
+    "csiStorageCapacities": CSIStorageCapacity,
+    "podDisruptionBudgets": PodDisruptionBudget,
+    "priorityClasses": PriorityClass,
+}
+_DEFAULT_NAMESPACE = "default"
+_NAMESPACED = (
+    Pod,
+    Service,
+    PersistentVolumeClaim,
+    ReplicaSet,
+    ReplicationController,
+    StatefulSet,
+    CSIStorageCapacity,
+    PodDisruptionBudget,
+)
+
+
+class ClusterError(StateError):
+    """A cluster that can't be read; ``path`` says where."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
+
+
+class ClusterView:
+    """The objects of a cluster by kind, namespace and name; pods also in the order given."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[NsName, object]] = {}
+        self.pods: list[Pod] = []
+
+    def table(self, kind: str) -> Mapping[NsName, object]:
+        """All objects of a kind."""
+        return self._tables.get(kind, {})
+
+    def add(self, obj: Object) -> None:
+        """Stores an object in place of one with the same name."""
+        key = (obj.metadata.namespace, obj.metadata.name)
+        self._tables.setdefault(obj.kind, {})[key] = obj
+
+    def pending(self, *scheduler_names: str) -> list[Pod]:
+        """The pods that wait for schedulers of these names, in the order given."""
+        return [
+            pod
+            for pod in self.pods
+            if not pod.spec.node_name
+            and pod.status.phase not in FINISHED
+            and (pod.spec.scheduler_name or DEFAULT_SCHEDULER) in scheduler_names
+        ]
+
+
+def admitted(cluster: Mapping[str, Sequence[Mapping[str, Any]]]) -> ClusterView:
+    """Reads, defaults and admits the objects of a cluster.
+
+    Raises:
+        ClusterError: a list that isn't known, or an object that isn't valid.
+    """
+    view = ClusterView()
+    unknown = sorted(set(cluster) - set(KINDS))
+    if unknown:
+        raise ClusterError(f"cluster.{unknown[0]}", f"unknown list; known are {', '.join(sorted(KINDS))}")
+    for name, kind in KINDS.items():
+        for position, raw in enumerate(cluster.get(name) or ()):
+            obj = _read(raw, kind, f"cluster.{name}[{position}]")
+            view.add(obj)
+            if isinstance(obj, Pod):
+                view.pods.append(obj)
+    view.pods = [_with_priority(view, pod) for pod in view.pods]
+    for pod in view.pods:
+        view.add(pod)
+    return view
+
+
+def _read(raw: Mapping[str, Any], kind: type[Object], path: str) -> Object:
+    if not isinstance(raw, Mapping):
+        raise ClusterError(path, f"expected an object, found {type(raw).__name__}")
+    fields = {key: value for key, value in raw.items() if key not in ("kind", "apiVersion")}
+    try:
+        obj = msgspec.convert(fields, kind, dec_hook=decode_hook)
+    except msgspec.ValidationError as error:
+        raise ClusterError(path, str(error)) from error
+    if not obj.metadata.name:
+        raise ClusterError(f"{path}.metadata.name", "Required value")
+    if kind in _NAMESPACED and not obj.metadata.namespace:
+        obj = replace(obj, metadata=replace(obj.metadata, namespace=_DEFAULT_NAMESPACE))
+    return default(obj)
+
+
+def _with_priority(view: ClusterView, pod: Pod) -> Pod:
+    """The pod with its class's priority and preemption policy, as the Priority admission plugin sets them."""
+    if pod.spec.priority is not None:
+        return pod
+    found: PriorityClass | None = None
+    if pod.spec.priority_class_name:
+        named = view.table("PriorityClass").get(("", pod.spec.priority_class_name))
+        found = named if isinstance(named, PriorityClass) else None
+    else:
+        defaults = [
+            c for c in view.table("PriorityClass").values() if isinstance(c, PriorityClass) and c.global_default
+        ]
+        found = min(defaults, key=lambda c: (c.value, c.metadata.name), default=None)
+    if found is None:
+        return pod
+    policy = pod.spec.preemption_policy or found.preemption_policy
+    return replace(pod, spec=replace(pod.spec, priority=found.value, preemption_policy=policy))

@@ -1,0 +1,1 @@
+"""The default plugins, one module each. ``rules.scheduling.registry`` lists them in order."""

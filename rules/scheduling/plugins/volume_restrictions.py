@@ -1,0 +1,120 @@
+"""VolumeRestrictions: disks that can be mounted once, and claims that one pod at a time may use."""
+
+from __future__ import annotations
+
+from rules.scheduling.framework import Cycle, Plugin
+from rules.scheduling.nodes import NodeInfo
+from rules.scheduling.pods import PodEntry
+from rules.scheduling.status import SKIP, UNRESOLVABLE, UNSCHEDULABLE, PreFilterResult, Refusal
+from rules.scheduling.volumes import READ_WRITE_ONCE_POD, claim_name, find_claim, not_found
+from state.objects import Volume
+
+REASON_DISK = "node(s) had no available disk"
+REASON_ONCE_POD = (
+    "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
+)
+_DEFAULT_POOL = "rbd"
+
+
+class _Once:
+    """The pod's claims for one pod alone, and how many pods use them already."""
+
+    __slots__ = ("claims", "users")
+
+    def __init__(self, claims: frozenset[str], users: int) -> None:
+        self.claims = claims
+        self.users = users
+
+    def copy(self) -> _Once:
+        return _Once(self.claims, self.users)
+
+
+class VolumeRestrictions(Plugin):
+    """Rejects nodes where a pod's disk or claim is in use in a way that excludes the pod."""
+
+    name = "VolumeRestrictions"
+
+    def pre_filter(self, cycle: Cycle) -> PreFilterResult:
+        """Finds the ReadWriteOncePod claims; a claim that doesn't exist rejects the pod."""
+        entry, cluster = cycle.entry, cycle.cluster
+        once: set[str] = set()
+        for volume in entry.cls.volumes:
+            if volume.persistent_volume_claim is None:
+                continue
+            name = volume.persistent_volume_claim.claim_name
+            claim = find_claim(cluster, entry.key[0], name)
+            if claim is None:
+                return self.refuse(UNRESOLVABLE, not_found(name))
+            if READ_WRITE_ONCE_POD in claim.spec.access_modes:
+                once.add(name)
+        used = self._used(cycle, once) if once else 0
+        cycle.state[self.name] = _Once(frozenset(once), used)
+        if not used and not any(_is_disk(volume) for volume in entry.cls.volumes):
+            return SKIP
+        return None
+
+    def _used(self, cycle: Cycle, claims: set[str]) -> int:
+        """How many of the claims some pod on a node uses."""
+        namespace = cycle.entry.key[0]
+        in_use = {
+            name
+            for node in cycle.cluster.candidates()
+            for other in node.pods.values()
+            if other.cls.volumes and other.key[0] == namespace
+            for name in _claims(other)
+            if name in claims
+        }
+        return len(in_use)
+
+    def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
+        """Counts a pod that is imagined on the node."""
+        self._move(cycle, added, 1)
+
+    def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
+        """No longer counts a pod that is imagined gone."""
+        self._move(cycle, removed, -1)
+
+    def _move(self, cycle: Cycle, entry: PodEntry, change: int) -> None:
+        once: _Once = cycle.state[self.name]
+        if once.claims and entry.key[0] == cycle.entry.key[0]:
+            once.users += change * sum(name in once.claims for name in _claims(entry))
+
+    def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
+        """As kube-scheduler's VolumeRestrictions."""
+        for volume in cycle.cls.volumes:
+            if _is_disk(volume) and any(
+                _collide(volume, other) for entry in node.pods.values() for other in entry.cls.volumes
+            ):
+                return self.refuse(UNSCHEDULABLE, REASON_DISK)
+        once: _Once = cycle.state[self.name]
+        return self.refuse(UNSCHEDULABLE, REASON_ONCE_POD) if once.users > 0 else None
+
+
+def _claims(entry: PodEntry) -> list[str]:
+    names = [claim_name(entry, volume) for volume in entry.cls.volumes]
+    return [name for name in names if name is not None]
+
+
+def _is_disk(volume: Volume) -> bool:
+    return (
+        volume.gce_persistent_disk is not None
+        or volume.aws_elastic_block_store is not None
+        or volume.iscsi is not None
+        or volume.rbd is not None
+    )
+
+
+def _collide(wanted: Volume, used: Volume) -> bool:
+    """Whether two pods can't mount the two volumes on one node; most kinds may be shared if all only read."""
+    if wanted.gce_persistent_disk is not None and used.gce_persistent_disk is not None:
+        a, b = wanted.gce_persistent_disk, used.gce_persistent_disk
+        return a.pd_name == b.pd_name and not (a.read_only and b.read_only)
+    if wanted.aws_elastic_block_store is not None and used.aws_elastic_block_store is not None:
+        return wanted.aws_elastic_block_store.volume_id == used.aws_elastic_block_store.volume_id
+    if wanted.iscsi is not None and used.iscsi is not None:
+        return wanted.iscsi.iqn == used.iscsi.iqn and not (wanted.iscsi.read_only and used.iscsi.read_only)
+    if wanted.rbd is not None and used.rbd is not None:
+        r, s = wanted.rbd, used.rbd
+        same = (r.pool or _DEFAULT_POOL) == (s.pool or _DEFAULT_POOL) and r.image == s.image
+        return same and bool(set(r.monitors) & set(s.monitors)) and not (r.read_only and s.read_only)
+    return False

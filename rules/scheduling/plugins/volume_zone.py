@@ -1,0 +1,87 @@
+"""VolumeZone: a volume labelled with zones is used only from nodes in them."""
+
+from __future__ import annotations
+
+from rules.scheduling.framework import Cycle, Plugin
+from rules.scheduling.nodes import NodeInfo
+from rules.scheduling.status import SKIP, UNRESOLVABLE, PreFilterResult, Refusal
+from rules.scheduling.volumes import (
+    WAIT_FOR_FIRST_CONSUMER,
+    claim_class,
+    find_claim,
+    find_class,
+    find_volume,
+    not_found,
+)
+
+REASON = "node(s) had no available volume zone"
+#: Topology labels and what they are called since they left beta.
+LABELS = {
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region": "topology.kubernetes.io/region",
+}
+_SEPARATOR = "__"
+
+#: A label of the pod's volumes and the values that it allows.
+_Topology = tuple[str, frozenset[str]]
+
+
+class VolumeZone(Plugin):
+    """Rejects nodes in another zone or region than a bound volume's labels say."""
+
+    name = "VolumeZone"
+
+    def pre_filter(self, cycle: Cycle) -> PreFilterResult:
+        """Collects the labels of the volumes; claims that never get one reject the pod."""
+        topologies: list[_Topology] = []
+        for volume in cycle.cls.volumes:
+            if volume.persistent_volume_claim is None:
+                continue
+            problem = self._add(cycle, volume.persistent_volume_claim.claim_name, topologies)
+            if problem is not None:
+                return self.refuse(UNRESOLVABLE, problem)
+        if not topologies:
+            return SKIP
+        cycle.state[self.name] = tuple(topologies)
+        return None
+
+    def _add(self, cycle: Cycle, name: str, topologies: list[_Topology]) -> str | None:
+        cluster = cycle.cluster
+        claim = find_claim(cluster, cycle.entry.key[0], name)
+        if claim is None:
+            return not_found(name)
+        if not claim.spec.volume_name:
+            class_name = claim_class(claim)
+            if not class_name:
+                return "PersistentVolumeClaim had no pv name and storageClass name"
+            storage_class = find_class(cluster, class_name)
+            if storage_class is None:
+                return f'storageclass.storage.k8s.io "{class_name}" not found'
+            if storage_class.volume_binding_mode is None:
+                return f'VolumeBindingMode not set for StorageClass "{class_name}"'
+            if storage_class.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER:
+                return None
+            return "PersistentVolume had no name"
+        volume = find_volume(cluster, claim.spec.volume_name)
+        if volume is None:
+            return f'persistentvolume "{claim.spec.volume_name}" not found'
+        labels = volume.metadata.labels
+        for key in LABELS:
+            if key in labels:
+                zones = frozenset(zone.strip() for zone in labels[key].split(_SEPARATOR))
+                if "" not in zones:
+                    topologies.append((key, zones))
+        return None
+
+    def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
+        """As kube-scheduler's VolumeZone; a node without any such label is in every zone."""
+        if not any(key in node.labels for key in LABELS):
+            return None
+        topologies: tuple[_Topology, ...] = cycle.state[self.name]
+        for key, zones in topologies:
+            value = node.labels.get(key, node.labels.get(LABELS[key]))
+            if value is None or value not in zones:
+                return self.refuse(UNRESOLVABLE, REASON)
+        return None

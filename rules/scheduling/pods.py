@@ -1,0 +1,235 @@
+"""Pods as the scheduler sees them: what identical pods share is compiled once, the rest is a small entry a pod.
+
+Two pods are identical when namespace, labels, controlling owner and spec are; then every plugin treats them alike.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from rules.scheduling import resources
+from rules.scheduling.terms import Constraint, Labels, Term, compile_constraints, compile_terms, compile_weighted
+from state.objects import OwnerReference, Pod, PodSpec, Volume, encode_hook
+from state.times import parse_time
+
+PodKey = tuple[str, str]
+DEFAULT_SCHEDULER = "default-scheduler"
+FINISHED = ("Succeeded", "Failed")
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_hook)
+
+
+class HostPort(NamedTuple):
+    """A port that a pod takes on its node; ``ip`` 0.0.0.0 stands for all addresses."""
+
+    protocol: str
+    port: int
+    ip: str
+
+
+class PodClass:
+    """What the plugins need of a set of identical pods."""
+
+    __slots__ = (
+        "affinity",
+        "anti_affinity",
+        "gates",
+        "hard_spread",
+        "held_cpu",
+        "held_memory",
+        "images",
+        "labels",
+        "leaving",
+        "namespace",
+        "number",
+        "owner",
+        "places",
+        "ports",
+        "preempts",
+        "preferred_affinity",
+        "preferred_anti_affinity",
+        "priority",
+        "requests",
+        "score_cpu",
+        "score_memory",
+        "soft_spread",
+        "spec",
+        "volumes",
+    )
+
+    def __init__(self, pod: Pod, number: int) -> None:
+        spec, labels, namespace = pod.spec, pod.metadata.labels, pod.metadata.namespace
+        self.number = number
+        self.namespace = namespace
+        self.labels: Labels = labels
+        self.owner = controller_of(pod)
+        self.spec: PodSpec = spec
+        self.priority = spec.priority or 0
+        self.preempts = spec.preemption_policy != "Never"
+        self.gates = tuple(gate.name for gate in spec.scheduling_gates)
+        self.requests = {
+            name: value for name, value in resources.pod_requests(pod).items() if value and resources.is_counted(name)
+        }
+        self.held_cpu, self.held_memory = resources.non_zero_requests(pod)
+        self.score_cpu, self.score_memory = resources.incoming_requests(pod)
+        self.ports = _host_ports(spec)
+        self.images = tuple(_full_name(c.image or "") for c in (*spec.init_containers, *spec.containers))
+        self.volumes = tuple(volume for volume in spec.volumes if _is_limited(volume))
+        affinity = spec.affinity
+        pod_affinity = affinity.pod_affinity if affinity is not None else None
+        pod_anti = affinity.pod_anti_affinity if affinity is not None else None
+        self.affinity: tuple[Term, ...] = ()
+        self.preferred_affinity: tuple[Term, ...] = ()
+        self.anti_affinity: tuple[Term, ...] = ()
+        self.preferred_anti_affinity: tuple[Term, ...] = ()
+        if pod_affinity is not None:
+            required = pod_affinity.required_during_scheduling_ignored_during_execution
+            preferred = pod_affinity.preferred_during_scheduling_ignored_during_execution
+            self.affinity = compile_terms(required, namespace, labels)
+            self.preferred_affinity = compile_weighted(preferred, namespace, labels)
+        if pod_anti is not None:
+            required = pod_anti.required_during_scheduling_ignored_during_execution
+            preferred = pod_anti.preferred_during_scheduling_ignored_during_execution
+            self.anti_affinity = compile_terms(required, namespace, labels)
+            self.preferred_anti_affinity = compile_weighted(preferred, namespace, labels)
+        #: Node name -> how many pods of the class are there, and how many of those are being deleted.
+        self.places: dict[str, int] = {}
+        self.leaving: dict[str, int] = {}
+        constraints = spec.topology_spread_constraints
+        self.hard_spread: tuple[Constraint, ...] = compile_constraints(constraints, labels, hard=True)
+        self.soft_spread: tuple[Constraint, ...] = compile_constraints(constraints, labels, hard=False)
+
+
+class PodEntry:
+    """One pod of a class: pending, assumed on a node, or running there."""
+
+    __slots__ = ("cls", "key", "pod", "start")
+
+    def __init__(self, pod: Pod, cls: PodClass) -> None:
+        self.pod = pod
+        self.cls = cls
+        self.key: PodKey = (pod.metadata.namespace, pod.metadata.name)
+        #: ``status.startTime`` as written, or the time at which the pod was assumed; None if unknown.
+        self.start: int | None = None
+
+    @property
+    def terminating(self) -> bool:
+        """Whether the pod has a deletionTimestamp."""
+        return self.pod.metadata.deletion_timestamp is not None
+
+    def start_time(self) -> int | None:
+        """When the pod started, in microseconds since the epoch, as far as known."""
+        written = self.pod.status.start_time
+        return parse_time(written) if written else self.start
+
+
+class PodClasses:
+    """The classes met so far. Pods that share a spec object are told apart from the rest without encoding it."""
+
+    __slots__ = ("_by_content", "_by_spec", "_encoded")
+
+    def __init__(self) -> None:
+        self._by_content: dict[bytes, PodClass] = {}
+        self._by_spec: dict[tuple[int, int, str], tuple[PodSpec, Labels, PodClass]] = {}
+        self._encoded = 0
+
+    def of(self, pod: Pod) -> PodClass:
+        """The class of a pod; made at its first pod."""
+        meta, spec = pod.metadata, pod.spec
+        quick = (id(spec), id(meta.labels), meta.namespace)
+        known = self._by_spec.get(quick)
+        same = known is not None and known[0] is spec and known[1] is meta.labels
+        if known is not None and same and known[2].owner == controller_of(pod) and not _has_resized(pod):
+            return known[2]
+        cls = self._by_encoding(pod)
+        if len(self._by_spec) > _QUICK_LIMIT:
+            self._by_spec.clear()
+        if not _has_resized(pod):
+            self._by_spec[quick] = (spec, meta.labels, cls)
+        return cls
+
+    def _by_encoding(self, pod: Pod) -> PodClass:
+        meta, spec = pod.metadata, pod.spec
+        if spec.node_name is not None or spec.scheduling_gates:
+            spec = msgspec.structs.replace(spec, node_name=None, scheduling_gates=())
+        resized = pod.status if _has_resized(pod) else None
+        parts = (
+            meta.namespace,
+            sorted(meta.labels.items()),
+            controller_of(pod),
+            spec,
+            pod.spec.scheduling_gates,
+            resized,
+        )
+        content = _encoder.encode(parts)
+        cls = self._by_content.get(content)
+        if cls is None:
+            cls = self._by_content[content] = PodClass(pod, len(self._by_content))
+        return cls
+
+
+#: How many (spec, labels) pairs are remembered by identity; a bound on memory, not on what works.
+_QUICK_LIMIT = 100_000
+
+
+def controller_of(pod: Pod) -> OwnerReference | None:
+    """The owner that controls the pod."""
+    for owner in pod.metadata.owner_references:
+        if owner.controller:
+            return owner
+    return None
+
+
+def pod_key(pod: Pod) -> PodKey:
+    """Namespace and name."""
+    return (pod.metadata.namespace, pod.metadata.name)
+
+
+def key_text(key: PodKey) -> str:
+    """``namespace/name``."""
+    return f"{key[0]}/{key[1]}"
+
+
+def _has_resized(pod: Pod) -> bool:
+    """Whether the status says something about the containers' resources that the spec doesn't."""
+    status = pod.status
+    return any(c.resources is not None for c in status.container_statuses) or any(
+        c.resources is not None for c in status.init_container_statuses
+    )
+
+
+def _host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
+    """The host ports of containers and sidecars, as util.GetHostPorts; with hostNetwork every port is one."""
+    containers = [c for c in spec.init_containers if c.restart_policy == "Always"]
+    containers += spec.containers
+    found = []
+    for container in containers:
+        for port in container.ports:
+            number = port.host_port or (port.container_port if spec.host_network else 0)
+            if number > 0:
+                found.append(HostPort(port.protocol or "TCP", number, port.host_ip or "0.0.0.0"))  # noqa: S104 - Kubernetes' wildcard
+    return tuple(found)
+
+
+def _full_name(image: str) -> str:
+    """An image with its tag, as node status names it: ``nginx`` is ``nginx:latest``."""
+    return image if image.rfind(":") > image.rfind("/") else f"{image}:latest"
+
+
+def _is_limited(volume: Volume) -> bool:
+    """Whether some volume plugin has a say about the volume."""
+    return (
+        volume.persistent_volume_claim is not None
+        or volume.ephemeral is not None
+        or volume.gce_persistent_disk is not None
+        or volume.aws_elastic_block_store is not None
+        or volume.azure_disk is not None
+        or volume.iscsi is not None
+        or volume.rbd is not None
+        or volume.azure_file is not None
+        or volume.cinder is not None
+        or volume.vsphere_volume is not None
+        or volume.portworx_volume is not None
+    )

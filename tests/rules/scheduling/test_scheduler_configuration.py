@@ -1,0 +1,193 @@
+"""A KubeSchedulerConfiguration is honoured or refused field by field."""
+
+import pytest
+
+from rules.scheduling import ColumnPlugin, ConfigurationError, load_configuration, schedule_cluster
+
+HEAD = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration"}
+DEFAULT_FILTERS = [
+    "NodeUnschedulable",
+    "NodeName",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodePorts",
+    "NodeResourcesFit",
+    "VolumeRestrictions",
+    "NodeVolumeLimits",
+    "VolumeBinding",
+    "VolumeZone",
+    "PodTopologySpread",
+    "InterPodAffinity",
+]
+
+
+class Own(ColumnPlugin):
+    """A plugin that likes every node."""
+
+    name = "Own"
+
+
+def load(**fields):
+    """The only profile of a configuration with one profile of these fields."""
+    [profile] = load_configuration({**HEAD, "profiles": [fields]}, {"Own": Own}).values()
+    return profile
+
+
+def filters(profile):
+    """The names of the plugins that can refuse."""
+    return [plugin.name for plugin in profile.filters if plugin.name in (*DEFAULT_FILTERS, "Own")]
+
+
+def weights(profile):
+    """Score plugins and their weights."""
+    return {plugin.name: weight for plugin, weight in profile.scorers}
+
+
+def test_an_empty_configuration_is_the_default_profile():
+    profile = load_configuration(HEAD)["default-scheduler"]
+    assert filters(profile) == DEFAULT_FILTERS
+    assert weights(profile) == {
+        "TaintToleration": 3,
+        "NodeAffinity": 2,
+        "NodeResourcesFit": 1,
+        "PodTopologySpread": 2,
+        "InterPodAffinity": 2,
+        "NodeResourcesBalancedAllocation": 1,
+        "ImageLocality": 1,
+    }
+    assert profile.preemption
+
+
+def test_plugins_are_disabled_and_weighted_at_a_point():
+    score = {"disabled": [{"name": "ImageLocality"}], "enabled": [{"name": "NodeAffinity", "weight": 7}]}
+    profile = load(plugins={"score": score, "postFilter": {"disabled": [{"name": "*"}]}})
+    assert "ImageLocality" not in weights(profile)
+    assert weights(profile)["NodeAffinity"] == 7
+    assert filters(profile) == DEFAULT_FILTERS
+    assert not profile.preemption
+
+
+def test_a_star_leaves_only_what_is_enabled():
+    point = {"disabled": [{"name": "*"}], "enabled": [{"name": "NodeResourcesFit", "weight": 2}]}
+    profile = load(
+        plugins={"score": point, "filter": {"disabled": [{"name": "*"}], "enabled": [{"name": "NodePorts"}]}}
+    )
+    assert weights(profile) == {"NodeResourcesFit": 2}
+    assert filters(profile) == ["NodePorts"]
+
+
+def test_multi_point_enables_a_plugin_of_ones_own_everywhere():
+    profile = load(schedulerName="mine", plugins={"multiPoint": {"enabled": [{"name": "Own", "weight": 5}]}})
+    assert profile.name == "mine"
+    assert filters(profile)[-1] == "Own"
+    assert weights(profile)["Own"] == 5
+
+
+@pytest.mark.parametrize(
+    ("configuration", "path"),
+    [
+        ({"apiVersion": "v1", "kind": "KubeSchedulerConfiguration"}, "apiVersion"),
+        ({**HEAD, "colour": 1}, "colour"),
+        ({**HEAD, "percentageOfNodesToScore": 50}, "percentageOfNodesToScore"),
+        ({**HEAD, "percentageOfNodesToScore": 101}, "percentageOfNodesToScore"),
+        ({**HEAD, "extenders": [{"urlPrefix": "http://x"}]}, "extenders"),
+        ({**HEAD, "profiles": [{}, {}]}, "profiles[1].schedulerName"),
+        ({**HEAD, "profiles": [{"plugins": {"filters": {}}}]}, "profiles[0].plugins.filters"),
+        (
+            {**HEAD, "profiles": [{"plugins": {"filter": {"enabled": [{"name": "Nope"}]}}}]},
+            "profiles[0].plugins.filter.enabled[0].name",
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"score": {"enabled": [{"name": "NodeAffinity", "weight": -1}]}}}]},
+            "profiles[0].plugins.score.enabled[0].weight",
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"score": {"enabled": [{"name": "NodePorts", "weight": 1}]}}}]},
+            "profiles[0].plugins.score.enabled",
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"queueSort": {"disabled": [{"name": "*"}]}}}]},
+            "profiles[0].plugins.queueSort",
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"preFilter": {"disabled": [{"name": "NodeAffinity"}]}}}]},
+            "profiles[0].plugins.preFilter.disabled",
+        ),
+        (
+            {
+                **HEAD,
+                "profiles": [{"pluginConfig": [{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 101}}]}],
+            },
+            "profiles[0].pluginConfig[0].args.hardPodAffinityWeight",
+        ),
+        (
+            {
+                **HEAD,
+                "profiles": [
+                    {"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "X"}}}]}
+                ],
+            },
+            "profiles[0].pluginConfig[0].args.scoringStrategy.type",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_with_its_path(configuration, path):
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(configuration)
+    assert caught.value.path == path
+
+
+def cluster(*pods):
+    """Two nodes, one of them half full, and pods."""
+    have = {"cpu": "4", "memory": "8Gi", "pods": "10"}
+    nodes = [
+        {"metadata": {"name": name, "labels": {"gen": gen}}, "status": {"allocatable": have}}
+        for name, gen in (("a", "2"), ("b", "9"))
+    ]
+    return {"nodes": nodes, "pods": [pod("full", node="a"), *pods]}
+
+
+def pod(name, node=None, scheduler=None):
+    """A pod of 1 CPU and 2Gi."""
+    spec = {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "2Gi"}}}]}
+    if node:
+        spec["nodeName"] = node
+    if scheduler:
+        spec["schedulerName"] = scheduler
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def strategy(kind, **more):
+    """A profile whose NodeResourcesFit scores by a strategy."""
+    args = {"scoringStrategy": {"type": kind, "resources": [{"name": "cpu", "weight": 1}], **more}}
+    return load(
+        pluginConfig=[{"name": "NodeResourcesFit", "args": args}],
+        plugins={"score": {"disabled": [{"name": "NodeResourcesBalancedAllocation"}]}},
+    )
+
+
+SHAPE = {"requestedToCapacityRatio": {"shape": [{"utilization": 0, "score": 0}, {"utilization": 100, "score": 10}]}}
+
+
+@pytest.mark.parametrize("detail", ["full", "result"])
+@pytest.mark.parametrize(
+    ("profile", "chosen"),
+    [
+        (strategy("LeastAllocated"), "b"),
+        (strategy("MostAllocated"), "a"),
+        (strategy("RequestedToCapacityRatio", **SHAPE), "a"),
+    ],
+    ids=["least", "most", "ratio"],
+)
+def test_scoring_strategies(profile, chosen, detail):
+    """Both paths follow the configured strategy."""
+    [answer] = schedule_cluster(cluster(pod("new")), detail, [profile])
+    assert answer["chosen"] == chosen
+
+
+def test_each_pod_goes_by_the_profile_it_asks_for():
+    pack = strategy("MostAllocated")
+    profiles = [load(), type(pack)("packer", pack.filters, pack.scorers)]
+    pods = (pod("one"), pod("two", scheduler="packer"), pod("three", scheduler="nobody"))
+    answers = schedule_cluster(cluster(*pods), "result", profiles)
+    assert {a["pod"]: a["chosen"] for a in answers} == {"default/one": "b", "default/two": "a"}
