@@ -6,12 +6,24 @@ entry point in the group ``reconciler.concerns``.
 
 from __future__ import annotations
 
+from rules.claims import ClaimBinding
 from rules.concern import Concern
+from rules.cronjobs import CronJobs
+from rules.daemonsets import DaemonSets
 from rules.deployments import Deployments
+from rules.disruption import Disruption
+from rules.endpoint_mirroring import EndpointMirroring
+from rules.endpoints import EndpointPublication
 from rules.garbage import Garbage
+from rules.job_tracking import JobPods
+from rules.jobs import Jobs
 from rules.placement import Placement
 from rules.pod_garbage import PodGarbage
 from rules.replication import Replication
+from rules.services import Services
+from rules.statefulsets import StatefulSets
+from rules.volume_protection import ClaimProtection, VolumeProtection
+from rules.volumes import VolumePhases
 
 __all__ = ["CONCERNS", "Concern", "make_concerns"]
 
@@ -21,10 +33,25 @@ CONCERNS: tuple[type[Concern], ...] = (
     PodGarbage,
     Deployments,
     Replication,
+    StatefulSets,
+    DaemonSets,
+    CronJobs,
+    JobPods,
+    Jobs,
+    Disruption,
+    Services,
+    EndpointPublication,
+    EndpointMirroring,
+    VolumePhases,
+    ClaimBinding,
     Placement,
+    VolumeProtection,
+    ClaimProtection,
 )
 
 
-def make_concerns() -> list[Concern]:
-    """Fresh instances of all concerns, in order."""
-    return [concern() for concern in CONCERNS]
+def make_concerns(*given: Concern) -> list[Concern]:
+    """Fresh instances of all concerns, in order; those given take the places of their like, or come last."""
+    stand_ins = {type(concern): concern for concern in given}
+    usual = [stand_ins.pop(concern) if concern in stand_ins else concern() for concern in CONCERNS]
+    return [*usual, *stand_ins.values()]

@@ -8,7 +8,6 @@ from state.objects import (
     PersistentVolumeClaim,
     Pod,
     PodSpec,
-    PodStatus,
     PriorityClass,
     StorageClass,
     Toleration,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from rules._program import MAX_TEXT
 from rules.actions import Fact
 from rules.context import Context
-from rules._program import MAX_TEXT
 from rules.engine import FactError, Firing, Rule, RuleMatcher, make_engine
 from state.errors import StateError
 from state.snapshot import Change, Key
@@ -88,7 +88,7 @@ class Concern:
             self.fire(ctx, firing.rule, keys[slot], facts[slot])
 
     def match(self, facts: Sequence[Fact]) -> list[Firing]:
-        """What fires on these facts. Texts too long for the engine are cut: no rule compares with as long a constant."""
+        """What fires on these facts. Texts too long for the engine are cut: no rule's constant is as long."""
         try:
             return self._engine.match(facts)
         except FactError:

@@ -1,7 +1,8 @@
 """What a consequent writes to. Each write changes the workspace at once, so that the next consequent sees it, and
 leaves an action that names the rule that is firing.
 
-The semantics of a write are the API server's: what a create fills in, when a delete is graceful, what raises a generation.
+The semantics of a write are the API server's: what a create fills in, when a delete is graceful, what raises a
+generation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
 from rules.engine import Rule
+from rules.strategies import on_create, on_update
 from state.identity import generated_name, make_uid
 from state.objects import (
     AnyObject,
@@ -48,6 +50,8 @@ _COUNTED_KINDS = frozenset(
         "StatefulSet",
     }
 )
+#: A longer grace period, of about three thousand years, is cut to this: the time at its end must have a year.
+_MAX_GRACE_SECONDS = 10**11
 _FINISHED = ("Succeeded", "Failed")
 _NO_REASON = Reason(rule="", because={}, template="")
 #: A subject of a concern: notes and wake-up times are kept for each.
@@ -125,7 +129,7 @@ class Context:
             fresh["creation_timestamp"] = format_time(self.now)
         if meta.generation is None and kind_key(obj) in _COUNTED_KINDS:
             fresh["generation"] = 1
-        new: ObjectT = replace(obj, metadata=replace(meta, **fresh))
+        new: ObjectT = on_create(replace(obj, metadata=replace(meta, **fresh)))
         stored = self.ws.put(new)
         self.actions.append(Create(target=key, reason=self._reason, object=stored))
         return stored
@@ -155,6 +159,7 @@ class Context:
         assert old is not None, f"{key} doesn't exist"
         if old == obj:
             return obj
+        obj = on_update(old, obj)
         generation = old.metadata.generation
         if generation is not None and _is_of_another_generation(old, obj):
             obj = replace(obj, metadata=replace(obj.metadata, generation=generation + 1))
@@ -176,7 +181,8 @@ class Context:
     def delete(self, obj: AnyObject, grace_period: int | None = None) -> None:
         """Deletes as the API server does: a running pod ends gracefully, a finalizer holds the object; else it is gone.
 
-        ``grace_period`` is in seconds; None means the pod's own. Deleting again what is ending is no action.
+        ``grace_period`` is in seconds; None means the pod's own. Deleting again what is ending is no action, unless it
+        is asked to end sooner.
         """
         key = Key.of(obj)
         current = self.ws.get(key)
@@ -185,8 +191,7 @@ class Context:
         meta = current.metadata
         grace = self._grace(current, grace_period)
         held = grace > 0 or bool(meta.finalizers)
-        before = meta.deletion_grace_period_seconds
-        if held and meta.deletion_timestamp is not None and (before is None or grace >= before):
+        if held and meta.deletion_timestamp is not None and not _ends_sooner(meta, grace_period, grace):
             return
         if held:
             ending = replace(
@@ -205,10 +210,9 @@ class Context:
         """Seconds until the object goes: only a pod on a node that hasn't finished gets any."""
         if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in _FINISHED:
             return 0
-        if asked is not None:
-            return asked
         own = obj.spec.termination_grace_period_seconds
-        return _DEFAULT_GRACE_SECONDS if own is None else own
+        grace = asked if asked is not None else _DEFAULT_GRACE_SECONDS if own is None else own
+        return 1 if grace < 0 else min(grace, _MAX_GRACE_SECONDS)
 
     def bind(self, pod: Pod, node: str) -> Pod:
         """Assigns a pod to a node, and says so in its PodScheduled condition."""
@@ -237,3 +241,8 @@ def _is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
     if getattr(old, "spec", None) != getattr(new, "spec", None):
         return True
     return isinstance(new, Deployment) and old.metadata.annotations != new.metadata.annotations
+
+
+def _ends_sooner(meta: ObjectMeta, asked: int | None, grace: int) -> bool:
+    """Whether a further request to delete shortens the grace period of the first one."""
+    return asked is not None and grace < (meta.deletion_grace_period_seconds or 0)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Update
-from state.objects import AnyObject, Deployment, ReplicaSet
+from rules.scheduling.pods import scheduler_of
+from state.objects import AnyObject, Deployment, PersistentVolumeClaim, ReplicaSet, StatefulSet
 from state.snapshot import Key
 
-_SOURCES = {
-    "DaemonSet": "daemonset-controller",
-    "Deployment": "deployment-controller",
-    "Job": "job-controller",
-    "CronJob": "cronjob-controller",
-    "ReplicaSet": "replicaset-controller",
-    "ReplicationController": "replication-controller",
-    "StatefulSet": "statefulset-controller",
+_DEPLOYMENT_SOURCE = "deployment-controller"
+#: Who reports what it creates and deletes: by kind its name as a source of events, and how its rules' names begin. What
+#: others do to its objects (a user, the garbage collector, the scheduler) is none of its events.
+_REPORTERS = {
+    "CronJob": ("cronjob-controller", "cronjob-"),
+    "DaemonSet": ("daemonset-controller", "daemonset-"),
+    "Job": ("job-controller", "job-"),
+    "ReplicaSet": ("replicaset-controller", "replication-"),
+    "ReplicationController": ("replication-controller", "replication-"),
+    "StatefulSet": ("statefulset-controller", "statefulset-"),
 }
+#: What they report on: not on the revisions that they keep.
+_REPORTED = ("Job", "Pod")
 _VERBS = {Create: ("SuccessfulCreate", "Created"), Delete: ("SuccessfulDelete", "Deleted")}
 
 
@@ -37,7 +42,7 @@ def _scaled(before: ReplicaSet | None, after: ReplicaSet) -> Event | None:
         return None
     direction = "up" if new > old else "down"
     message = f"Scaled {direction} replica set {after.metadata.name} from {old} to {new}"
-    return Event(target=owner, type="Normal", reason="ScalingReplicaSet", message=message, source=_SOURCES[owner.kind])
+    return Event(target=owner, type="Normal", reason="ScalingReplicaSet", message=message, source=_DEPLOYMENT_SOURCE)
 
 
 def event_of(action: Action) -> Event | None:
@@ -46,7 +51,11 @@ def event_of(action: Action) -> Event | None:
         meta = action.object.metadata
         message = f"Successfully assigned {meta.namespace}/{meta.name} to {action.node}"
         return Event(
-            target=action.target, type="Normal", reason="Scheduled", message=message, source="default-scheduler"
+            target=action.target,
+            type="Normal",
+            reason="Scheduled",
+            message=message,
+            source=scheduler_of(action.object),
         )
     if isinstance(action, BindClaim):
         return None
@@ -56,9 +65,34 @@ def event_of(action: Action) -> Event | None:
     if not isinstance(action, Create | Delete):
         return None
     obj = action.object if isinstance(action, Create) else action.before
+    if isinstance(obj, PersistentVolumeClaim):
+        return _claimed(action)
     owner = _controller_of(obj)
-    if owner is None or owner.kind not in _SOURCES or action.rule.startswith("garbage"):
+    source, rules = _REPORTERS.get(owner.kind if owner is not None else "", ("", ""))
+    known = obj.kind in _REPORTED and action.rule.startswith(rules)
+    if owner is None or not source or not known or _was_ending(action):
         return None
     reason, verb = _VERBS[type(action)]
-    message = f"{verb} {action.target.kind.lower()}: {action.target.name}"
-    return Event(target=owner, type="Normal", reason=reason, message=message, source=_SOURCES[owner.kind])
+    message = f"{verb} {obj.kind.lower()}: {action.target.name}"
+    if owner.kind == "CronJob":
+        message = f"{verb} job {action.target.name}"
+    elif owner.kind == StatefulSet.kind:
+        message = f"{action.verb} Pod {action.target.name} in StatefulSet {owner.name} successful"
+    return Event(target=owner, type="Normal", reason=reason, message=message, source=source)
+
+
+def _was_ending(action: Action) -> bool:
+    """Whether the action only lets an object go that was deleted before."""
+    return isinstance(action, Delete) and action.before.metadata.deletion_timestamp is not None
+
+
+def _claimed(action: Action) -> Event | None:
+    """A StatefulSet reports the claims that it creates."""
+    source, rules = _REPORTERS[StatefulSet.kind]
+    set_name, claim = action.because.get("name"), action.target
+    if not isinstance(action, Create) or not action.rule.startswith(rules):
+        return None
+    ordinal = claim.name.rpartition("-")[2]
+    message = f"create Claim {claim.name} Pod {set_name}-{ordinal} in StatefulSet {set_name} success"
+    target = Key(StatefulSet.kind, claim.namespace, str(set_name))
+    return Event(target=target, type="Normal", reason="SuccessfulCreate", message=message, source=source)

@@ -12,14 +12,14 @@ from rules.actions import Fact
 from rules.concern import Concern, Touched
 from rules.context import Context
 from rules.engine import Rule, m
-from rules.scheduling import Decision, Scheduler, VolumeChoices
+from rules.scheduling import DEFAULT, Decision, Profile, Scheduler, VolumeChoices
+from rules.scheduling.pods import scheduler_of
 from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, replace
 from state.snapshot import Change, Key
 from state.times import format_time
 from state.workspace import Workspace
 
 _FINISHED = ("Succeeded", "Failed")
-_SOURCE = "default-scheduler"
 #: Says that a volume's claim was not chosen by its maker.
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 #: Tells a provisioner on which node the volume of a waiting claim is needed.
@@ -76,14 +76,14 @@ def _pend(ctx: Context, key: Key, fact: Fact) -> None:
 
 
 def _preempt(ctx: Context, key: Key, fact: Fact) -> None:
-    pod = ctx.ws.get(key)
+    pod = ctx.ws.find(Pod, key.namespace, key.name)
     assert pod is not None
     uid = pod.metadata.uid
     for name in str(fact["victims"]).split():
         victim = ctx.ws.get(Key("Pod", *name.split("/")))
         if victim is not None:
             message = f"Preempted by pod {uid} on node {fact['nominated']}"
-            ctx.event(Key.of(victim), "Preempted", message, source=_SOURCE)
+            ctx.event(Key.of(victim), "Preempted", message, source=scheduler_of(pod))
             ctx.delete(victim)
     _report(ctx, key, "Unschedulable", str(fact["message"]), nominated=str(fact["nominated"]))
     ctx.note()
@@ -111,15 +111,16 @@ PROVISION = Rule(
 
 
 class Placement(Concern):
-    """Schedules pods with the default profile."""
+    """Schedules the pods that ask for one of its profiles; those that ask for none want the default scheduler."""
 
     name = "placement"
     subjects = ("Pod",)
     rules = RULES
 
-    def __init__(self, scheduler_names: Sequence[str] = ("default-scheduler",)) -> None:
+    def __init__(self, profiles: Sequence[Profile] = (DEFAULT,)) -> None:
         super().__init__()
-        self._names = frozenset(scheduler_names)
+        self.profiles = tuple(profiles)
+        self._names = frozenset(profile.name for profile in profiles)
         self._scheduler: Scheduler | None = None
         #: Pods that were tried in vain; and of these the ones that a pod coming to a node could help.
         self._waiting: set[Key] = set()
@@ -127,7 +128,7 @@ class Placement(Concern):
 
     def attach(self, ws: Workspace) -> None:
         """Builds the scheduler's tables, and has them follow the workspace."""
-        scheduler = Scheduler(ws)
+        scheduler = Scheduler(ws, self.profiles[0], self.profiles[1:])
         self._scheduler = scheduler
         self._waiting.clear()
         self._sociable.clear()
@@ -177,7 +178,7 @@ class Placement(Concern):
         if pod is None or not _is_pending(pod):
             return None
         spec = pod.spec
-        scheduler = spec.scheduler_name or _SOURCE
+        scheduler = scheduler_of(pod)
         return {
             "name": key.name,
             "pending": True,
@@ -279,7 +280,7 @@ def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | 
     if status != pod.status:
         ctx.update_status(replace(pod, status=status))
         if reason == "Unschedulable":
-            ctx.event(key, "FailedScheduling", message, warning=True, source=_SOURCE)
+            ctx.event(key, "FailedScheduling", message, warning=True, source=scheduler_of(pod))
 
 
 def _is_pending(pod: Pod) -> bool:

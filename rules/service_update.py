@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rules.service_fields import with_allocated
 from state.objects import AnyObject, Service, ServiceSpec, replace
 
 _EXTERNAL = ("LoadBalancer", "NodePort")
@@ -17,27 +18,7 @@ def updated_service(new: AnyObject, old: AnyObject) -> AnyObject:
     """The new object as an update stores it; of any kind but Service the very same."""
     if not isinstance(new, Service) or not isinstance(old, Service):
         return new
-    return _without_type_dependent_fields(_with_allocated_values(new, old), old)
-
-
-def _with_allocated_values(new: Service, old: Service) -> Service:
-    """Takes over the addresses, and the node ports of the ports of the same names (patchAllocatedValues)."""
-    before, after = old.spec, new.spec
-    changes: dict[str, Any] = {}
-    if "ExternalName" not in (_type(old), _type(new)):
-        address = after.cluster_ip or before.cluster_ip
-        changes["cluster_ip"] = address
-        if not after.cluster_ips and address == before.cluster_ip:
-            changes["cluster_ips"] = before.cluster_ips
-    if _type(old) in _EXTERNAL and _type(new) in _EXTERNAL:
-        used = _node_ports(before) & _node_ports(after)
-        known = {port.name: port.node_port for port in before.ports if port.node_port not in used}
-        changes["ports"] = tuple(
-            port if port.node_port else replace(port, node_port=known.get(port.name)) for port in after.ports
-        )
-        if not after.health_check_node_port and "Local" == after.external_traffic_policy == before.external_traffic_policy:
-            changes["health_check_node_port"] = before.health_check_node_port
-    return replace(new, spec=replace(after, **changes)) if changes else new
+    return _without_type_dependent_fields(replace(new, spec=with_allocated(new.spec, old.spec)), old)
 
 
 def _without_type_dependent_fields(new: Service, old: Service) -> Service:

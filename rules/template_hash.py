@@ -50,6 +50,14 @@ def fnv32a(data: bytes, collision_count: int | None = None) -> int:
     return value
 
 
+def fnv32(data: bytes) -> int:
+    """The 32-bit FNV-1 hash of the data."""
+    value = _OFFSET
+    for byte in data:
+        value = (value * _PRIME & _MASK) ^ byte
+    return value
+
+
 def encoded(number: int) -> str:
     """The decimal digits of a number as letters of Kubernetes' safe alphabet (``rand.SafeEncodeString``)."""
     return "".join(SAFE_LETTERS[ord(digit) % len(SAFE_LETTERS)] for digit in str(number))

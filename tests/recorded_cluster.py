@@ -13,7 +13,7 @@ from rules.endpoint_mirroring import EndpointMirroring
 from rules.endpoints import EndpointPublication
 from rules.garbage import Garbage
 from rules.placement import Placement
-from rules.service_fields import updated
+from rules.service_update import updated_service
 from rules.services import Services
 from rules.volume_protection import ClaimProtection, VolumeProtection
 from rules.volumes import VolumePhases
@@ -70,9 +70,7 @@ class ClusterPlayer(Player):
 
     def _update(self, live: AnyObject, document: Json, sub: str) -> None:
         if isinstance(live, Service) and not sub:
-            new = default(from_dict(document))
-            assert isinstance(new, Service)
-            document = dump(updated(new, live))
+            document = dump(updated_service(default(from_dict(document)), live))
         super()._update(live, document, sub)
 
     def listing(self, resource: str) -> list[Json]:

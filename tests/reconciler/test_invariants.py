@@ -186,7 +186,10 @@ def test_incremental_equals_from_scratch(stages, cluster, data):
             key = Key("Node", "", lost)
             for loop in (warm, cold):
                 loop.observe((Change(key, warm.snapshot.get(key), None),))
-        assert told(warm.step(now)) == told(cold.step(now))
+        ours, theirs = (loop.step(now).to_dict(objects=True) for loop in (warm, cold))
+        # a first look at what has been waiting reports it once more, as a controller that was started anew does
+        del ours["events"], theirs["events"]
+        assert ours == theirs
 
 
 @SLOW

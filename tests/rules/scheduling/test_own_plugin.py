@@ -6,6 +6,7 @@ import random_clusters
 
 from rules.scheduling import DEFAULT, ColumnPlugin, Scheduler, schedule_cluster
 from rules.scheduling.admission import admitted
+from rules.scheduling.own import PluginError
 
 
 class NewHardware(ColumnPlugin):
@@ -62,5 +63,24 @@ def test_a_rank_out_of_range_is_an_error_that_names_the_plugin():
 
     view = admitted(random_clusters.cluster(3))
     scheduler = Scheduler(view, DEFAULT.with_plugins([(Wild(), 1)]))
-    with pytest.raises(ValueError, match="plugin Wild"):
+    with pytest.raises(PluginError, match="plugin Wild: rank must give a number from 0 to 100 for each node"):
         scheduler.schedule(view.pending("default-scheduler"), now=0)
+
+
+def test_what_goes_wrong_in_a_plugin_is_told_with_its_name_and_cause():
+    class Broken(ColumnPlugin):
+        name = "Broken"
+
+        def fits(self, pod, nodes):
+            return nodes.label_values("gen") > 3
+
+    class Short(ColumnPlugin):
+        name = "Short"
+
+        def fits(self, pod, nodes):
+            return np.ones(nodes.size + 1, dtype=bool)
+
+    view = admitted(random_clusters.cluster(3))
+    for plugin, message in ((Broken(), "plugin Broken: fits failed: TypeError"), (Short(), "Short: fits must give")):
+        with pytest.raises(PluginError, match=message):
+            Scheduler(view, DEFAULT.with_plugins([(plugin, 1)])).schedule(view.pending("default-scheduler"), now=0)
