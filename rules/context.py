@@ -100,9 +100,16 @@ class Context:
 
     # -- what is said without changing anything ------------------------------------------------------------------------
 
-    def note(self, target: Key | None = None) -> None:
-        """Leaves a note with the firing rule's sentence: nothing is done about the subject, and why."""
-        self.notes[self._subject] = Note(target=target or self._subject[1], reason=self._reason)
+    def note(self, target: Key | None = None, *, without: str = "") -> None:
+        """Leaves a note with the firing rule's sentence: nothing is done about the subject, and why.
+
+        ``without`` names a fact that is about this look, not about the subject, and so is no part of the reason.
+        """
+        reason = self._reason
+        if without:
+            because = {name: value for name, value in reason.because.items() if name != without}
+            reason = Reason(rule=reason.rule, because=because, template=reason.template)
+        self.notes[self._subject] = Note(target=target or self._subject[1], reason=reason)
 
     def wake(self, at: int) -> None:
         """Has the subject looked at again at a time, or at an earlier one already asked for."""

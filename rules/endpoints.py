@@ -233,7 +233,7 @@ class EndpointPublication(MethodConcern):
         _write_slices(ctx, service, slices, result)
 
     def _leave(self, ctx: Context, _key: Key, _fact: Fact) -> None:
-        ctx.note()
+        ctx.note(without="stale")
 
     rules: ClassVar[Sequence[Rule]] = (
         Rule(
