@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from rules.actions import Action
 from rules.concern import ANY, Concern, Touched
 from rules.context import Context, Subject
+from state.collector import paused_collector
 from state.errors import StateError
 from state.snapshot import Change, Key, Snapshot
 from state.workspace import Workspace
@@ -45,6 +46,8 @@ class Cycle:
         self._concerns = tuple(concerns)
         self._due: dict[str, set[Key]] = {concern.name: set() for concern in concerns}
         self._watchers: dict[str, list[tuple[set[Key], Touched]]] = {}
+        #: The same by kind with those of ANY kind, as they are asked for.
+        self._interested: dict[str, tuple[tuple[set[Key], Touched], ...]] = {}
         self._deciders: dict[str, list[str]] = {}
         for concern in concerns:
             due = self._due[concern.name]
@@ -59,8 +62,12 @@ class Cycle:
     def _changed(self, change: Change) -> None:
         """Marks what a change makes due; what is said about an object goes with it."""
         kind = change.key.kind
-        for due, touched in (*self._watchers.get(kind, ()), *self._watchers.get(ANY, ())):
-            due.update(touched(self.ws, change))
+        watchers = self._interested.get(kind)
+        if watchers is None:
+            watchers = self._interested[kind] = (*self._watchers.get(kind, ()), *self._watchers.get(ANY, ()))
+        ws = self.ws
+        for due, touched in watchers:
+            due.update(touched(ws, change))
         if change.new is None:
             for concern in (*self._deciders.get(kind, ()), *self._deciders.get(ANY, ())):
                 self.ctx.clear(concern, change.key)
@@ -85,16 +92,21 @@ class Cycle:
         self.ctx.now = now
         self._wake(now)
         ends: list[int] = []
-        while any(self._due.values()):
-            if len(ends) >= MAX_PASSES:
-                raise OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :])
-            for concern in self._concerns:
-                due = self._due[concern.name]
-                if due:
-                    keys = sorted(due)
-                    due.clear()
-                    concern.run(self.ctx, keys)
-            ends.append(len(self.ctx.actions))
+        with paused_collector():
+            while any(self._due.values()):
+                if len(ends) >= MAX_PASSES:
+                    raise OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :])
+                self._pass()
+                ends.append(len(self.ctx.actions))
+
+    def _pass(self) -> None:
+        """One round: every concern once, in order."""
+        for concern in self._concerns:
+            due = self._due[concern.name]
+            if due:
+                keys = sorted(due)
+                due.clear()
+                concern.run(self.ctx, keys)
 
     def _wake(self, now: int) -> None:
         late: list[Subject] = [subject for subject, at in self.ctx.wakeups.items() if at <= now]

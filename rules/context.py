@@ -35,7 +35,7 @@ SECOND = 1_000_000
 #: What a pod gets that doesn't say (``terminationGracePeriodSeconds``).
 _DEFAULT_GRACE_SECONDS = 30
 #: Kinds whose ``metadata.generation`` the API server counts.
-_COUNTED_KINDS = frozenset(
+COUNTED_KINDS = frozenset(
     {
         "CronJob",
         "DaemonSet",
@@ -129,12 +129,12 @@ class Context:
         name = meta.name or self._generate(kind_key(obj), meta)
         key = Key(kind_key(obj), meta.namespace, name)
         assert self.ws.get(key) is None, f"{key} exists already"
-        fresh: dict[str, Any] = {"name": name}
+        fresh: dict[str, Any] = {"name": name, "resource_version": str(self.ws.revision)}
         if not meta.uid:
             fresh["uid"] = make_uid(key, self.ws.revision)
         if meta.creation_timestamp is None:
             fresh["creation_timestamp"] = format_time(self.now)
-        if meta.generation is None and kind_key(obj) in _COUNTED_KINDS:
+        if meta.generation is None and kind_key(obj) in COUNTED_KINDS:
             fresh["generation"] = 1
         new: ObjectT = on_create(replace(obj, metadata=replace(meta, **fresh)))
         stored = self.ws.put(new)
@@ -168,7 +168,7 @@ class Context:
             return obj
         obj = on_update(old, obj)
         generation = old.metadata.generation
-        if generation is not None and _is_of_another_generation(old, obj):
+        if generation is not None and is_of_another_generation(old, obj):
             obj = replace(obj, metadata=replace(obj.metadata, generation=generation + 1))
         stored = self.ws.put(obj)
         self.actions.append(Update(target=key, reason=self._reason, before=old, object=stored))
@@ -228,6 +228,7 @@ class Context:
         stored = self.ws.put(
             replace(
                 pod,
+                metadata=self.ws.stamped(pod.metadata),
                 spec=replace(pod.spec, node_name=node),
                 status=replace(pod.status, conditions=(*others, scheduled), nominated_node_name=None),
             )
@@ -243,7 +244,7 @@ class Context:
         )
 
 
-def _is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
+def is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
     """Whether a change counts: of the spec, and of a Deployment's annotations, too (which its ReplicaSet copies)."""
     if getattr(old, "spec", None) != getattr(new, "spec", None):
         return True

@@ -7,13 +7,12 @@ that Kubernetes serves, with fields of the right names and types.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from state.collector import paused_collector
 from state.convert import PodSpecs, Remark, Validation, convert_fast, convert_thoroughly, snapshot_kind
 from state.entries import NOTHING, Notes, Source, entries
 from state.errors import InvalidObject, Problem, joined
@@ -92,7 +91,7 @@ def load(source: Source, *, validation: Validation = "strict", origin: str = "")
     refused: list[Refusal] = []
     warnings: list[str] = []
     specs = PodSpecs()
-    with _collection_paused():
+    with paused_collector():
         for manifest, place, notes in entries(source, origin):
             if notes.remark:
                 warnings.append(_told(place, notes.remark))
@@ -127,20 +126,6 @@ def from_dict(manifest: Mapping[str, Any], *, validation: Validation = "strict")
         InvalidObject: with everything that is wrong with it.
     """
     return _object(manifest, NOTHING, validation, PodSpecs())[0]
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Without the garbage collector: loading makes many objects and no cycles, and searching them for cycles takes
-    two thirds of the time for a document of 100 MB.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _object(

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from state import selectors
 from state.indexes import Indexes
-from state.objects import AnyObject, Pod, replace
+from state.objects import AnyObject, ObjectMeta, Pod, replace
 from state.snapshot import Change, Delta, Key, NsName, Snapshot
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
@@ -105,10 +105,15 @@ class Workspace:
 
     def put(self, obj: ObjectT) -> ObjectT:
         """Stores an object, new or changed, and returns it as stored."""
-        meta = replace(obj.metadata, resource_version=str(self.revision))
-        stored: ObjectT = replace(obj, metadata=meta)
+        meta = self.stamped(obj.metadata)
+        stored: ObjectT = obj if meta is obj.metadata else replace(obj, metadata=meta)
         self._write(Key.of(stored), stored)
         return stored
+
+    def stamped(self, meta: ObjectMeta) -> ObjectMeta:
+        """The metadata as it is stored now: with the revision of the next commit."""
+        version = str(self.revision)
+        return meta if meta.resource_version == version else replace(meta, resource_version=version)
 
     def remove(self, key: Key) -> None:
         """Takes an object away; one that isn't there is no error."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import FINISHED, PodClass, PodClasses, PodEntry, PodKey, pod_key
+from rules.scheduling.service_selectors import ServiceSelectors
 from rules.scheduling.terms import Labels
 from state.objects import Namespace, Node, Pod, PodDisruptionBudget
 
@@ -42,6 +43,7 @@ class Cluster:
         #: Grows when the order of victims may change though no pod moved.
         self.victims_version = 0
         self.classes = PodClasses()
+        self.services = ServiceSelectors(view.table("Service").values())
         self.nodes: dict[str, NodeInfo] = {}
         self.pods: dict[PodKey, tuple[PodEntry, NodeInfo]] = {}
         #: Pending pods by the node that an earlier preemption chose for them.
@@ -97,6 +99,7 @@ class Cluster:
             self._node(sample.metadata.name, new if isinstance(new, Node) else None)
         else:
             self.version += 1
+            self.services.advance(old, new)
             self.victims_version += isinstance(sample, PodDisruptionBudget)
             self._forget_assumed(sample)
 
@@ -246,6 +249,22 @@ class Cluster:
             del self.nodes[name]
         for listener in self._node_listeners:
             listener(info)
+
+    def drop_unused_classes(self) -> bool:
+        """Forgets classes that no pod is of any more, if there may be many. Says whether it did.
+
+        Whoever keeps something by class number must drop it then; and no pod may be about to be placed.
+        """
+        if not self.classes.has_doubled:
+            return False
+        used = {entry.cls.number for entry, _ in self.pods.values()}
+        used.update(entry.cls.number for rivals in self.nominated.values() for entry in rivals.values())
+        for pod in self.view.table("Pod").values():
+            assert isinstance(pod, Pod)
+            if not pod.spec.node_name and pod.status.phase not in FINISHED:
+                used.add(self.class_of(pod).number)
+        self.classes.keep(used)
+        return True
 
     def entry(self, pod: Pod) -> PodEntry:
         """The entry of a pending pod."""

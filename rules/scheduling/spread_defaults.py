@@ -12,7 +12,6 @@ from state.objects import (
     LabelSelectorRequirement,
     ReplicaSet,
     ReplicationController,
-    Service,
     StatefulSet,
     replace,
 )
@@ -64,11 +63,8 @@ def default_constraints(
 def default_selector(cluster: Cluster, cls: PodClass) -> LabelSelector:
     """What services and the controlling owner select together, as helper.DefaultSelector."""
     labels: dict[str, str] = {}
-    for key, service in sorted(cluster.view.table("Service").items()):
-        assert isinstance(service, Service)
-        selector = service.spec.selector
-        if key[0] == cls.namespace and selector and selector.items() <= dict(cls.labels).items():
-            labels |= selector
+    for service in cluster.services.selecting(cls.namespace, dict(cls.labels)):
+        labels |= service.spec.selector
     merged = LabelSelector(match_labels=labels)
     owner = cls.owner
     if owner is None:
