@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+import click
 import structlog
 from rich.console import Console, Group
 from rich.live import Live
@@ -60,6 +61,9 @@ class Lines:
                 self._print("up", f"{name}  {text}")
         self._served = served
 
+    def end(self) -> None:
+        """Nothing is shown that would have to go."""
+
     @staticmethod
     def _print(kind: str, text: str) -> None:
         sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {kind:<7}  {escape(text)}\n")
@@ -71,10 +75,9 @@ class Screen:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._said: deque[str] = deque(maxlen=2)
         self._events: deque[Event] = deque(maxlen=_EVENTS_SHOWN)
-        self._console = Console()
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis")
+        self._console = Console(no_color=click.get_current_context().color is False or None)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="ellipsis")
         self._drawn_at = 0.0
 
     def __enter__(self) -> Self:
@@ -108,10 +111,14 @@ class Screen:
             parts += [Text(), *(Text.from_ansi(line) for line in lines)]
         self._live.update(Group(*parts), refresh=True)
 
+    def end(self) -> None:
+        """Takes the tables away."""
+        self._live.stop()
+
     def _tables(self, snapshot: Snapshot, services: Sequence[ServiceStatus], now: int) -> list[Table]:
         shown = [[obj for obj in snapshot.objects(kind) if controller_uid(obj) is None] for kind in _WORKLOADS]
         shown += [list(snapshot.objects(kind)) for kind in ("Pod", "PersistentVolumeClaim")]
-        tables = [_table(objects, now) for objects in shown if objects]
+        tables = [_table(objects, now, kinds=objects[0].kind != "Pod") for objects in shown if objects]
         if services:
             tables.append(_services(snapshot, services))
         if self._events:
@@ -119,11 +126,11 @@ class Screen:
         return tables
 
 
-def _table(objects: Sequence[AnyObject], now: int) -> Table:
+def _table(objects: Sequence[AnyObject], now: int, *, kinds: bool = False) -> Table:
     several = len({obj.metadata.namespace for obj in objects}) > 1
     wide = objects[0].kind == "Pod"
-    table = object_table(objects, now=now, wide=wide, namespaces=several)
-    return _without(table, "NODE", "NOMINATED NODE", "READINESS GATES") if wide else table
+    table = object_table(objects, now=now, wide=wide, namespaces=several, kinds=kinds)
+    return _without(table, "NODE", "NOMINATED NODE", "READINESS GATES", "VOLUMEATTRIBUTESCLASS")
 
 
 def _without(table: Table, *headers: str) -> Table:
@@ -137,9 +144,9 @@ def _services(snapshot: Snapshot, services: Sequence[ServiceStatus]) -> Table:
     for status in services:
         service = snapshot.get(_service_key(status))
         kind = service.spec.type or "" if isinstance(service, Service) else ""
-        backends = sorted({str(backend) for port in status.config.ports for backend in port.backends})
-        rows.append((status.config.key.name, kind, ",".join(backends) or "<none>", _served(status)))
-    return Table(("SERVICE", "TYPE", "ENDPOINTS", "ADDRESS"), rows)
+        endpoints = {backend.ip for port in status.config.ports for backend in port.backends}
+        rows.append((f"service/{status.config.key.name}", kind, str(len(endpoints)), _served(status)))
+    return Table(("NAME", "TYPE", "ENDPOINTS", "ADDRESS"), rows)
 
 
 def _served(status: ServiceStatus) -> str:

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from rules.actions import Event as Reported
 from state.objects import KINDS, Event, EventSource, ObjectMeta, ObjectReference, replace
 from state.snapshot import Key
-from state.times import format_time, parse_time
+from state.times import format_micro_time, format_time, parse_time
 from state.workspace import Workspace
 
 #: How long the API server keeps an event (``--event-ttl``).
@@ -17,25 +17,37 @@ TTL = 3_600_000_000
 MOST = 1_000
 #: How many more than that there may be for a while, so that not every new one costs a look at all.
 _SLACK = 100
+#: How often they are looked through for old ones (µs).
+_SWEEP = 60_000_000
 
 
 class Recorder:
     """Writes events into a workspace, as client-go's recorder writes them to an API server."""
 
+    def __init__(self) -> None:
+        self._swept_at = 0
+        #: Events of one second are in order by their ``eventTime``, which no two have in common.
+        self._last = 0
+
     def record(self, ws: Workspace, reported: Iterable[Reported], now: int) -> list[Event]:
         """Stores what was reported at ``now`` (µs since the epoch); returns the events as stored."""
-        stored = [self._store(ws, item, now) for item in reported]
-        if len(ws.table("Event")) > MOST + _SLACK:
-            self.forget(ws, now)
+        stored = []
+        for item in reported:
+            self._last = max(now, self._last + 1)
+            stored.append(self._store(ws, item, self._last))
+        if len(ws.table("Event")) > MOST + _SLACK or now >= self._swept_at + _SWEEP:
+            self._swept_at = now
+            self._forget(ws, now)
         return stored
 
     def _store(self, ws: Workspace, reported: Reported, now: int) -> Event:
         target = reported.target
         key = Key("Event", target.namespace or "default", _name(reported))
-        at = format_time(now)
+        at, exactly = format_time(now), format_micro_time(now)
         known = ws.find(Event, key.namespace, key.name)
         if known is not None:
-            return ws.put(replace(known, count=(known.count or 1) + 1, last_timestamp=at))
+            count = (known.count or 1) + 1
+            return ws.put(replace(known, count=count, last_timestamp=at, event_time=exactly))
         subject = ws.get(target)
         api_version = subject.api_version if subject is not None else None
         if api_version is None and target.kind in KINDS:
@@ -55,18 +67,24 @@ class Recorder:
                 message=reported.message,
                 source=EventSource(component=reported.source or None),
                 count=1,
+                event_time=exactly,
                 first_timestamp=at,
                 last_timestamp=at,
             )
         )
 
-    def forget(self, ws: Workspace, now: int) -> None:
+    def _forget(self, ws: Workspace, now: int) -> None:
         """Removes events that are too old or too many."""
-        events = sorted(ws.objects(Event), key=lambda event: (event.last_timestamp or "", event.metadata.name))
+        events = in_order(ws.objects(Event))
         surplus = max(0, len(events) - MOST)
         for number, event in enumerate(events):
             if number < surplus or parse_time(event.last_timestamp or format_time(0)) + TTL <= now:
                 ws.remove(Key.of(event))
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """Events, the oldest first."""
+    return sorted(events, key=lambda it: (it.last_timestamp or "", it.event_time or "", it.metadata.name))
 
 
 def _name(reported: Reported) -> str:

@@ -72,6 +72,7 @@ class Journal:
         }
         line = _line(record)
         try:
+            os.ftruncate(self._file, self._length)  # a failed attempt may have left something
             _write_all(self._file, line, self._length)
             os.fdatasync(self._file)
         except OSError as error:
@@ -139,7 +140,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _write_all(file: int, data: bytes, position: int) -> None:
-    """Writes at a position, so that what a failed attempt left is written over."""
+    """Writes at a position, all of it."""
     view = memoryview(data)
     while view:
         written = os.pwrite(file, view, position)
@@ -174,24 +175,26 @@ def _objects(path: Path, manifests: Iterable[dict[str, Any]]) -> tuple[AnyObject
 
 
 def _whole_records(path: Path, data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The lines up to the first that is not whole; nothing whole may come after it."""
+    """All lines, and where the last whole one ends; only what has no end of line may be torn."""
     records: list[dict[str, Any]] = []
     position = 0
     while position < len(data):
         end = data.find(b"\n", position)
-        record = None if end < 0 else _parse(data[position:end])
-        if record is None:
-            if any(_parse(line) is not None for line in data[position:].split(b"\n")[1:]):
-                msg = f"{path} is damaged at byte {position}"
-                raise JournalError(msg)
+        if end < 0:
             break
+        record = _parse(data[position:end])
+        if record is None:
+            if not records:
+                break
+            msg = f"{path} is damaged at byte {position}"
+            raise JournalError(msg)
         records.append(record)
         position = end + 1
     return records, position
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None if it is torn."""
+    """The record of a line; None if it isn't what was written."""
     crc, _, text = line.partition(b" ")
     if len(crc) != 8 or b"%08x" % zlib.crc32(text) != crc:
         return None

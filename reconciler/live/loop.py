@@ -15,6 +15,7 @@ import structlog
 
 from reconciler.api import Reconciler, complete
 from reconciler.executor import Executor
+from reconciler.extensions import controllers
 from reconciler.live.directory import OwnedDirectory
 from reconciler.live.drivers import DRIVER_ERRORS, TICK, Drivers
 from reconciler.live.events import Recorder
@@ -24,9 +25,7 @@ from reconciler.live.machine import this_node
 from reconciler.live.stop import Stop
 from reconciler.plan import Plan
 from reconciler.retries import Retries
-from rules import CONCERNS
 from rules.actions import Event as Reported
-from rules.concern import Concern
 from rules.services import Services
 from state.defaults import default
 from state.errors import StateError
@@ -49,11 +48,6 @@ _TURN = "turn"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-def live_concerns(service_cidr: str) -> list[Concern]:
-    """Kubernetes' controllers, with cluster IPs out of that range."""
-    return [concern((service_cidr,)) if concern is Services else concern() for concern in CONCERNS]
-
-
 class Live:
     """A cluster of this one machine. ``turn`` is to be called again and again, by one thread.
 
@@ -68,9 +62,8 @@ class Live:
         if self._journal.dropped_bytes:
             log.warning("the last change was not written completely and is dropped", bytes=self._journal.dropped_bytes)
         found = self._journal.snapshot
-        self._loop = Reconciler(
-            observed=found if len(found) else (), now=now, concerns=live_concerns(directory.block.service_cidr)
-        )
+        concerns = controllers(None, Services((directory.block.service_cidr,)))
+        self._loop = Reconciler(observed=found if len(found) else (), now=now, concerns=concerns)
         self._executor, self._executor_ws = self._new_executor(), self._loop.ws
         self._recorder = Recorder()
         self._failures = Failures()

@@ -7,11 +7,13 @@ import platform
 import re
 import socket
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from reconciler.nodes import DEFAULT_PODS, make_node
 from state.errors import StateError
 from state.objects import Node, NodeAddress, Opaque, Quantity, replace
+from state.times import format_time
 
 #: Where pods and services are: each reconciler has a /20 of this range, a half for pods, a half for services.
 RANGE_FIRST_OCTET, RANGE_SECOND_OCTET = 127, 64
@@ -105,6 +107,7 @@ def this_node(name: str, block: Block, disk: Path, now: int) -> Node:
     info = {
         "architecture": architecture,
         "containerRuntimeVersion": "process://",
+        "kubeletVersion": f"v{version('reconciler')}",
         "kernelVersion": platform.release(),
         "operatingSystem": "linux",
         "osImage": _os_name(),
@@ -112,6 +115,7 @@ def this_node(name: str, block: Block, disk: Path, now: int) -> Node:
     addresses = (NodeAddress(type="InternalIP", address="127.0.0.1"), NodeAddress(type="Hostname", address=name))
     return replace(
         node,
+        metadata=replace(node.metadata, creation_timestamp=format_time(now)),
         spec=replace(node.spec, pod_cidr=block.pod_cidr, pod_cidrs=(block.pod_cidr,)),
         status=replace(node.status, addresses=addresses, node_info=Opaque(info)),
     )

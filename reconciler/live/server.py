@@ -1,0 +1,159 @@
+"""Answers other commands about a running loop; the messages are in ``protocol``."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socketserver
+import threading
+from collections.abc import Callable, Iterable
+
+from reconciler.api import Reconciler
+from reconciler.live.directory import StateDirectory
+from reconciler.live.loop import Live
+from reconciler.live.protocol import Message, receive, send
+from state.dump import dump
+from state.errors import StateError
+from state.snapshot import Key, Snapshot
+
+#: How long the loop may take to carry out a command, in seconds.
+COMMAND_SECONDS = 30.0
+#: How often a watch looks whether its client is still there, in seconds.
+WATCH_SECONDS = 1.0
+_SCALABLE = ("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet")
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Serves until ``close``. The socket belongs to the owner of the state directory; so does every request."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, directory: StateDirectory, live: Live) -> None:
+        self.live = live
+        self._socket_path = directory.path / "socket"
+        self._socket_path.unlink(missing_ok=True)
+        with directory.socket_address() as address:
+            super().__init__(address, _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="socket", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answers nobody any more."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+        self._socket_path.unlink(missing_ok=True)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        """One request after the other, until the client has no more."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client may go when it likes
+            while True:
+                try:
+                    request = receive(self.rfile)
+                    if request is None:
+                        return
+                    self._answer(request)
+                except StateError as error:
+                    send(self.wfile, {"ok": False, "error": str(error)})
+                except TimeoutError:
+                    send(self.wfile, {"ok": False, "error": "the loop is too busy"})
+
+    def _answer(self, request: Message) -> None:
+        verb = request.get("verb")
+        if verb == "state":
+            send(self.wfile, _state(self.server.live.snapshot, _kinds(request)))
+        elif verb == "watch":
+            self._watch(_kinds(request))
+        elif verb in _COMMANDS:
+            command = _COMMANDS[verb](request)
+            self.server.live.call(command, COMMAND_SECONDS)
+            send(self.wfile, {"ok": True})
+        else:
+            known = ", ".join(("state", "watch", *_COMMANDS))
+            msg = f"unknown verb {verb!r}: expected one of {known}"
+            raise StateError(msg)
+
+    def _watch(self, kinds: list[str] | None) -> None:
+        """Tells changes until the client hangs up."""
+        seen = self.server.live.snapshot
+        send(self.wfile, _state(seen, kinds))
+        while not select.select([self.connection], [], [], 0)[0]:
+            snapshot = self.server.live.wait_newer(seen, WATCH_SECONDS)
+            delta = [c for c in seen.diff(snapshot) if kinds is None or c.key.kind in kinds]
+            seen = snapshot
+            if delta:
+                put = [dump(change.new) for change in delta if change.new is not None]
+                gone = [list(change.key) for change in delta if change.new is None]
+                send(self.wfile, {"put": put, "gone": gone})
+
+
+def _kinds(request: Message) -> list[str] | None:
+    kinds = request.get("kinds")
+    if kinds is not None and not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)):
+        msg = "kinds: expected a list of kinds"
+        raise StateError(msg)
+    return kinds
+
+
+def _state(snapshot: Snapshot, kinds: Iterable[str] | None) -> Message:
+    wanted = snapshot.kinds if kinds is None else kinds
+    objects = [dump(obj) for kind in wanted for obj in snapshot.objects(kind)]
+    return {"ok": True, "revision": snapshot.revision, "objects": objects}
+
+
+Command = Callable[[Reconciler], object]
+
+
+def _target(request: Message) -> Key:
+    target = request.get("target")
+    if not isinstance(target, str):
+        msg = "target: expected KIND/NAMESPACE/NAME"
+        raise StateError(msg)
+    return Key.parse(target)
+
+
+def _require(loop: Reconciler, key: Key) -> None:
+    if loop.ws.get(key) is None:
+        msg = f"{key} does not exist"
+        raise StateError(msg)
+
+
+def _scale(request: Message) -> Command:
+    key, replicas = _target(request), request.get("replicas")
+    if key.kind not in _SCALABLE:
+        msg = f"{key} can't be scaled: expected one of {', '.join(kind.lower() for kind in _SCALABLE)}"
+        raise StateError(msg)
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        msg = f"replicas: expected a number from 0 on, not {replicas!r}"
+        raise StateError(msg)
+
+    def scale(loop: Reconciler) -> None:
+        _require(loop, key)
+        loop.patch(key, {"spec": {"replicas": replicas}})
+
+    return scale
+
+
+def _delete(request: Message) -> Command:
+    key = _target(request)
+    policy, grace = request.get("policy"), request.get("grace_period")
+    if policy not in (None, "Background", "Foreground", "Orphan"):
+        msg = f"policy: expected Background, Foreground or Orphan, not {policy!r}"
+        raise StateError(msg)
+    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
+        msg = f"grace_period: expected a number of seconds from 0 on, not {grace!r}"
+        raise StateError(msg)
+
+    def delete(loop: Reconciler) -> None:
+        _require(loop, key)
+        loop.delete(key, policy=policy, grace_period=grace)
+
+    return delete
+
+
+_COMMANDS: dict[str, Callable[[Message], Command]] = {"scale": _scale, "delete": _delete}
