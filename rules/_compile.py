@@ -10,6 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rules._native import lang
@@ -51,6 +52,9 @@ _SIGNS = {
 _ORDERINGS = frozenset({"<", "<=", ">", ">="})
 _FNV_BASIS, _FNV_PRIME = 2166136261, 16777619
 
+#: Rule sets that stay taken apart; a program has a score of them.
+_REMEMBERED = 128
+
 
 class _RefusedError(Exception):
     """Why a rule is refused; becomes a `RuleError` where the rule's name is known."""
@@ -70,7 +74,16 @@ _Leaf = Condition | _Reference
 
 
 def compile_rules(name: str, rules: Sequence[Rule]) -> Program:
-    """Take the rules apart and check them. Raises `RuleError` for anything the C engine cannot do right."""
+    """Take the rules apart and check them. Raises `RuleError` for anything the C engine cannot do right.
+
+    The same rules, which are constants of their modules, are taken apart once: a short-lived loop has a score of
+    rule sets, and would spend most of its time here.
+    """
+    return _compiled(name, tuple(rules))
+
+
+@lru_cache(_REMEMBERED)
+def _compiled(name: str, rules: tuple[Rule, ...]) -> Program:
     seen: set[str] = set()
     alternatives: list[Alternative] = []
     for index, rule in enumerate(rules):
@@ -88,7 +101,7 @@ def compile_rules(name: str, rules: Sequence[Rule]) -> Program:
         _check_limits(alternatives)
     except _RefusedError as refusal:
         raise RuleError(name, str(refusal)) from None
-    return Program(name, tuple(rules), tuple(alternatives), kinds, joined)
+    return Program(name, rules, tuple(alternatives), kinds, joined)
 
 
 # From expressions to alternatives

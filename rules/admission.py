@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 from state.objects import (
     AnyObject,
     ObjectMeta,
@@ -14,7 +16,8 @@ from state.objects import (
     replace,
 )
 from state.qos import qos_class
-from state.workspace import Workspace
+
+ObjectT = TypeVar("ObjectT", bound=AnyObject)
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _DEFAULT_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
@@ -29,7 +32,17 @@ _SYSTEM_CLASSES = {
 }
 
 
-def admit(ws: Workspace, obj: AnyObject) -> AnyObject:
+class Lookup(Protocol):
+    """Where the plug-ins look things up: a workspace, or an API server's store."""
+
+    def find(self, expected: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
+        """The object, or None."""
+
+    def objects(self, expected: type[ObjectT]) -> list[ObjectT]:
+        """All objects of a kind, sorted by namespace and name."""
+
+
+def admit(ws: Lookup, obj: AnyObject) -> AnyObject:
     """The object as it would be stored.
 
     The plug-ins are Priority, ServiceAccount, DefaultTolerationSeconds and DefaultStorageClass. No token volume is
@@ -52,14 +65,14 @@ def admit_update(obj: AnyObject) -> AnyObject:
     return replace(obj, spec=replace(obj.spec, tolerations=(*obj.spec.tolerations, *missing))) if missing else obj
 
 
-def admit_pod(ws: Workspace, pod: Pod) -> Pod:
+def admit_pod(ws: Lookup, pod: Pod) -> Pod:
     """A new pod with priority, tolerations, service account, and the status that the API server starts it with."""
     spec = admit_pod_spec(ws, pod.spec)
     status = replace(pod.status, phase=pod.status.phase or "Pending", qos_class=pod.status.qos_class or qos_class(spec))
     return replace(pod, spec=spec, status=status)
 
 
-def admit_pod_spec(ws: Workspace, spec: PodSpec) -> PodSpec:
+def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
     """The pod spec after admission; the very same object if nothing is to be added."""
     changes: dict[str, object] = {}
     if not spec.service_account_name:
@@ -87,7 +100,7 @@ def _missing_tolerations(present: tuple[Toleration, ...]) -> tuple[Toleration, .
     )
 
 
-def _priority_class(ws: Workspace, name: str | None) -> PriorityClass | None:
+def _priority_class(ws: Lookup, name: str | None) -> PriorityClass | None:
     """The class named, or without a name the global default: of several the one with the lowest value."""
     if name:
         return _SYSTEM_CLASSES.get(name) or ws.find(PriorityClass, "", name)
@@ -95,7 +108,7 @@ def _priority_class(ws: Workspace, name: str | None) -> PriorityClass | None:
     return min(defaults, key=lambda item: item.value, default=None)
 
 
-def default_storage_class(ws: Workspace) -> str | None:
+def default_storage_class(ws: Lookup) -> str | None:
     """The class of claims that name none: of several marked as default the newest, then the first by name."""
     marked = [
         item

@@ -7,7 +7,7 @@ generation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
@@ -70,6 +70,8 @@ class Context:
         self.notes: dict[Subject, Note] = {}
         #: When a subject is to be looked at again though nothing changed; outlives the cycle.
         self.wakeups: dict[Subject, int] = {}
+        #: What an API server's admission makes of a new object; none here.
+        self.admission: Callable[[AnyObject], AnyObject] | None = None
         self._subject: Subject = ("", Key("", "", ""))
         self._reason = _NO_REASON
         self._names: dict[str, int] = {}
@@ -136,8 +138,10 @@ class Context:
             fresh["creation_timestamp"] = format_time(self.now)
         if meta.generation is None and kind_key(obj) in COUNTED_KINDS:
             fresh["generation"] = 1
-        new: ObjectT = on_create(replace(obj, metadata=replace(meta, **fresh)))
-        stored = self.ws.put(new)
+        new: Any = on_create(replace(obj, metadata=replace(meta, **fresh)))
+        if self.admission is not None:
+            new = self.admission(new)
+        stored: ObjectT = self.ws.put(new)
         self.actions.append(Create(target=key, reason=self._reason, object=stored))
         return stored
 

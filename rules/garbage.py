@@ -24,14 +24,14 @@ ORPHAN = "orphan"
 _FINALIZERS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 _CRD = "CustomResourceDefinition.apiextensions.k8s.io"
 #: Kinds whose dependents stay unless the request says otherwise (batch/v1 and v1 have it so for old clients' sake).
-_ORPHANING_KINDS = ("Job", "ReplicationController")
+ORPHANING_KINDS = ("Job", "ReplicationController")
 
 
 def delete_with_policy(
     ctx: Context, obj: AnyObject, policy: str | None = None, grace_period: int | None = None
 ) -> None:
     """Deletes on request: ``policy`` is a propagationPolicy (Background, Foreground, Orphan; None: the kind's own)."""
-    if policy is None and kind_key(obj) in _ORPHANING_KINDS:
+    if policy is None and kind_key(obj) in ORPHANING_KINDS:
         policy = "Orphan"
     finalizer = _FINALIZERS.get(policy or "Background")
     if finalizer is not None and finalizer not in obj.metadata.finalizers:

@@ -45,13 +45,17 @@ def released(obj: ObjectT, owner: AnyObject) -> ObjectT:
 
 def controllers(change: Change, *kinds: str) -> list[Key]:
     """The controllers of these kinds that an object had before a change, or has after it."""
-    keys = []
-    for obj in (change.old, change.new):
-        ref = None if obj is None else controller_of(obj)
-        if ref is not None and ref.kind in kinds:
-            key = Key(ref.kind, change.key.namespace, ref.name)
-            if key not in keys:
-                keys.append(key)
+    old, new = change.old, change.new
+    before = () if old is None else old.metadata.owner_references
+    after = () if new is None else new.metadata.owner_references
+    keys: list[Key] = []
+    for references in (after,) if before is after else (before, after):
+        for ref in references:
+            if ref.controller:
+                key = Key(ref.kind, change.key.namespace, ref.name)
+                if ref.kind in kinds and key not in keys:
+                    keys.append(key)
+                break
     return keys
 
 

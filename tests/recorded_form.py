@@ -11,11 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from state.identity import SAFE_LETTERS
 from state.load import from_dict
 from state.objects import AnyObject, find_kind
 
 NAMESPACE = "recorded"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_SUFFIX = re.compile(f"[{SAFE_LETTERS}]{{5}}")
+#: A uid; those that begin with 11111111 are made up and stand as they are.
+_UID = re.compile(r"(?!11111111)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNRECORDED = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
 _TOKEN = "kube-api-access-"
 
@@ -26,8 +30,9 @@ def normal(document: Json) -> Json:
     """An object, as plain data, the way the recorder normalised it."""
     document = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
     meta = {key: value for key, value in document["metadata"].items() if key not in _UNRECORDED}
-    if meta.get("generateName"):
-        meta["name"] = meta["generateName"] + "<#>"
+    base = meta.get("generateName", "")
+    if base and _SUFFIX.fullmatch(meta["name"].removeprefix(base)):
+        meta["name"] = base + "<#>"
     document["metadata"] = meta
     if document.get("spec", {}).get("paused") is False:
         document["spec"] = {key: value for key, value in document["spec"].items() if key != "paused"}
@@ -42,9 +47,7 @@ def normal(document: Json) -> Json:
 
 def same(expected: list[Json], actual: list[Json]) -> bool:
     """Whether two listings are equal as multisets, as far as the recorded one goes into detail."""
-    wanted = [
-        _pod_without_kubelet(item) if "containerStatuses" in item.get("status", {}) else item for item in expected
-    ]
+    wanted = [_pod_without_kubelet(item) if _is_whole_pod(item) else item for item in expected]
     return sorted(map(_text, wanted)) == sorted(map(_text, alike(expected, actual)))
 
 
@@ -54,8 +57,10 @@ def alike(expected: list[Json], actual: list[Json]) -> list[Json]:
         keys = {key for item in expected for key in item}
         names_only = any(item.get("owners") and isinstance(item["owners"][0], str) for item in expected)
         return [_brief(item, keys, names_only=names_only or "phase" not in keys) for item in actual]
-    if any("containerStatuses" in item.get("status", {}) for item in expected):
+    if any(map(_is_whole_pod, expected)):
         return [_pod_without_kubelet(item) for item in actual]
+    if any("revision" in item for item in expected):
+        return [{key: value for key, value in item.items() if key != "data"} for item in actual]
     templates = any("template" in item.get("spec", {}) for item in expected)
     return actual if templates else [_without_template(item) for item in actual]
 
@@ -64,6 +69,10 @@ def _without_template(item: Json) -> Json:
     if "spec" not in item:
         return item
     return {**item, "spec": {key: value for key, value in item["spec"].items() if key != "template"}}
+
+
+def _is_whole_pod(item: Json) -> bool:
+    return "containers" in item.get("spec", {})
 
 
 def _pod_without_kubelet(item: Json) -> Json:
@@ -115,7 +124,9 @@ def _placeholders(value: Any) -> Any:
     if isinstance(value, list):
         return [_placeholders(item) for item in value]
     if isinstance(value, str):
-        return "<time>" if _TIME.fullmatch(value) else "{ns}" if value == NAMESPACE else value
+        if _TIME.fullmatch(value) or _UID.fullmatch(value):
+            return "<time>" if _TIME.fullmatch(value) else "<uid>"
+        return "{ns}" if value == NAMESPACE else value
     return value
 
 

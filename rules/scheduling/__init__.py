@@ -11,7 +11,7 @@ from rules.scheduling.capacity import Capacity, capacity
 from rules.scheduling.configuration import load_configuration
 from rules.scheduling.decision import Decision, Diagnosis, NodeVerdict, VolumeChoices
 from rules.scheduling.drain import Move, drain
-from rules.scheduling.own import ColumnPlugin
+from rules.scheduling.own import ColumnPlugin, PluginError
 from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.scheduler import Scheduler
 from rules.scheduling.settings import ConfigurationError
@@ -26,6 +26,7 @@ __all__ = [
     "Diagnosis",
     "Move",
     "NodeVerdict",
+    "PluginError",
     "Profile",
     "Scheduler",
     "VolumeChoices",

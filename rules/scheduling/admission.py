@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rules.scheduling.cluster import NsName
-from rules.scheduling.pods import DEFAULT_SCHEDULER, FINISHED
+from rules.scheduling.pods import FINISHED, scheduler_of
 from state.defaults import default
 from state.errors import StateError
 from state.objects import (
@@ -93,9 +93,7 @@ class ClusterView:
         return [
             pod
             for pod in self.pods
-            if not pod.spec.node_name
-            and pod.status.phase not in FINISHED
-            and (pod.spec.scheduler_name or DEFAULT_SCHEDULER) in scheduler_names
+            if not pod.spec.node_name and pod.status.phase not in FINISHED and scheduler_of(pod) in scheduler_names
         ]
 
 
@@ -110,7 +108,10 @@ def admitted(cluster: Mapping[str, Sequence[Mapping[str, Any]]]) -> ClusterView:
     if unknown:
         raise ClusterError(f"cluster.{unknown[0]}", f"unknown list; known are {', '.join(sorted(KINDS))}")
     for name, kind in KINDS.items():
-        for position, raw in enumerate(cluster.get(name) or ()):
+        items = cluster.get(name)
+        if items is not None and not isinstance(items, list | tuple):
+            raise ClusterError(f"cluster.{name}", f"expected a list, found {type(items).__name__}")
+        for position, raw in enumerate(items or ()):
             obj = _read(raw, kind, f"cluster.{name}[{position}]")
             view.add(obj)
             if isinstance(obj, Pod):

@@ -10,7 +10,7 @@ from rules.scheduling.pods import DEFAULT_SCHEDULER
 from rules.scheduling.preemption import NAME as PREEMPTION
 from rules.scheduling.profile import Profile
 from rules.scheduling.registry import DEFAULT_PLUGINS
-from rules.scheduling.settings import Reader
+from rules.scheduling.settings import ConfigurationError, Reader
 
 API_VERSION = "kubescheduler.config.k8s.io/v1"
 KIND = "KubeSchedulerConfiguration"
@@ -58,8 +58,8 @@ _INDISPENSABLE = {"PrioritySort": "queueSort", "SchedulingGates": "preEnqueue", 
 _ALL = "*"
 _MOST_WEIGHT = (2**31 - 1) // 100
 
-#: Makes a plugin of the user's own.
-PluginMaker = Callable[[], Plugin]
+#: Makes a plugin of the user's own, with the arguments of its configuration: the class, most often.
+PluginMaker = Callable[..., Plugin]
 
 
 class _Set:
@@ -89,18 +89,20 @@ class _Set:
 
 
 def load_configuration(
-    configuration: Mapping[str, object], own: Mapping[str, PluginMaker] | None = None
+    configuration: Mapping[str, object], own: Mapping[str, PluginMaker] | None = None, *, at: str = ""
 ) -> dict[str, Profile]:
     """The profiles of a configuration by scheduler name.
 
     Args:
         configuration: the document, as JSON or YAML gives it.
-        own: plugins of the user's own by name; they run where the configuration enables them.
+        own: plugins of the user's own by name; they run where the configuration enables them, and are made with the
+            ``args`` that it has for them.
+        at: where the configuration stands in a larger document; what paths begin with.
 
     Raises:
         ConfigurationError: a field that isn't known, has a wrong value, or can't be honoured; says its path.
     """
-    root = Reader(configuration, "")
+    root = Reader(configuration, at)
     if root.get("apiVersion") != API_VERSION:
         root.fail("apiVersion", f'Unsupported value: "{root.get("apiVersion")}": supported values: "{API_VERSION}"')
     if root.get("kind") != KIND:
@@ -111,7 +113,7 @@ def load_configuration(
     if root.children("extenders"):
         root.fail("extenders", "Forbidden: a decision here asks no web hooks")
     profiles: dict[str, Profile] = {}
-    for reader in root.children("profiles") or [Reader({}, "profiles[0]")]:
+    for reader in root.children("profiles") or [Reader({}, f"{at}.profiles[0]".lstrip("."))]:
         profile = _profile(reader, own or {})
         if profile.name in profiles:
             reader.fail("schedulerName", f'Duplicate value: "{profile.name}"')
@@ -128,16 +130,17 @@ def _check_percentage(reader: Reader) -> None:
 def _profile(reader: Reader, own: Mapping[str, PluginMaker]) -> Profile:
     name = reader.text("schedulerName", DEFAULT_SCHEDULER)
     _check_percentage(reader)
-    makers: dict[str, PluginMaker] = {listed.make().name: listed.make for listed in DEFAULT_PLUGINS}
+    made = {listed.make().name: listed.make() for listed in DEFAULT_PLUGINS}
     defaults = {listed.make().name: listed.weight for listed in DEFAULT_PLUGINS}
-    makers.update(own)
-    known = {**makers, **_BUILT_IN}
-    made = {plugin: make() for plugin, make in makers.items()}
-    _configure(reader, made, known)
+    known = {**made, **own, **_BUILT_IN}
     plugins = reader.child("plugins")
     sets = {point: _Set(plugins.child(point) if plugins else None, known) for point in (*_POINTS, "multiPoint")}
     if plugins is not None:
         plugins.done()
+    _configure(reader, made, known, own)
+    for plugin in sorted(own.keys() - made.keys()):
+        if any(plugin in point.enabled for point in sets.values()):
+            made[plugin] = _with_args(own[plugin], Reader({}, f"{reader.path}.pluginConfig"))
     everywhere = _everywhere(sets["multiPoint"], {**defaults, **dict.fromkeys(_BUILT_IN, 0)})
     _check_points(reader, sets, everywhere)
     filters = _ordered(sets["filter"], [p for p in everywhere if p in made])
@@ -155,7 +158,9 @@ def _profile(reader: Reader, own: Mapping[str, PluginMaker]) -> Profile:
     )
 
 
-def _configure(reader: Reader, made: dict[str, Plugin], known: Mapping[str, object]) -> None:
+def _configure(
+    reader: Reader, made: dict[str, Plugin], known: Mapping[str, object], own: Mapping[str, PluginMaker]
+) -> None:
     """Reads ``pluginConfig``."""
     seen: set[str] = set()
     for item in reader.children("pluginConfig"):
@@ -164,7 +169,9 @@ def _configure(reader: Reader, made: dict[str, Plugin], known: Mapping[str, obje
             item.fail("name", f'Duplicate value: "{name}"')
         seen.add(name)
         args = item.child("args") or Reader({}, f"{item.path}.args")
-        if name in MAKERS:
+        if name in own:
+            made[name] = _with_args(own[name], args)
+        elif name in MAKERS:
             made[name] = MAKERS[name](args)
         elif name in CHECKS:
             CHECKS[name](args)
@@ -173,6 +180,14 @@ def _configure(reader: Reader, made: dict[str, Plugin], known: Mapping[str, obje
         else:
             item.fail("name", f'Invalid value: "{name}": no such plugin; known are {", ".join(sorted(known))}')
         item.done()
+
+
+def _with_args(make: PluginMaker, args: Reader) -> Plugin:
+    """A plugin of the user's own, made with its arguments by name."""
+    try:
+        return make(**args.rest())
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(args.path, f"Invalid value: {error}") from error
 
 
 def _everywhere(configured: _Set, defaults: Mapping[str, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rules.scheduling.pods import PodKey
+from rules.scheduling.preemption import Preemption
 from rules.scheduling.status import Refusal
 from rules.scheduling.wording import sentences
 
@@ -50,27 +51,38 @@ Fact = Mapping[str, int | str]
 
 @dataclass(frozen=True, slots=True)
 class NodeVerdict:
-    """What a diagnosis says of one node: its refusal with what is lacking, or its weighted scores by plugin."""
+    """What a diagnosis says of one node: its refusal, or its weighted scores by plugin.
+
+    ``refusal`` is the one that kube-scheduler reports, the first. ``objections`` are all plugins that say no, each with
+    the facts about what is lacking, as far as it has any.
+    """
 
     node: str
     refusal: Refusal | None
-    lacking: tuple[Fact, ...] = ()
+    objections: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
     scores: Mapping[str, int] = field(default_factory=dict)
     total: int = 0
+
+    @property
+    def lacking(self) -> tuple[Fact, ...]:
+        """The facts behind the refusal."""
+        return () if self.refusal is None else self.objections.get(self.refusal.plugin, ())
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON."""
         if self.refusal is None:
             return {"fits": True, "total": self.total, "scores": dict(self.scores)}
-        return {"fits": False, **_refusal(self.refusal), "lacking": [dict(fact) for fact in self.lacking]}
+        data = {"fits": False, **_refusal(self.refusal), "lacking": [dict(fact) for fact in self.lacking]}
+        also = {p: [dict(fact) for fact in facts] for p, facts in self.objections.items() if p != self.refusal.plugin}
+        return {**data, "also": also} if also else data
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything about one pod's chances now. ``nodes`` are in the order of their names.
+    """Everything about one pod's chances. ``nodes`` are in the order of their names.
 
-    ``best`` are the nodes with the highest total, ``current`` where the pod is, ``change`` the smallest one that
-    would make it fit, if it is a matter of resources.
+    ``best`` are the nodes with the highest total, ``current`` where the pod is, ``change`` the smallest one that would
+    make it fit. ``preemption`` is what that would do for it if it fits nowhere.
     """
 
     pod: PodKey
@@ -80,8 +92,17 @@ class Diagnosis:
     current: str | None = None
     fit_error: str | None = None
     change: str | None = None
-    nominated_node: str | None = None
-    victims: tuple[PodKey, ...] = ()
+    preemption: Preemption | None = None
+
+    @property
+    def nominated_node(self) -> str | None:
+        """The node on which preemption would make room."""
+        return None if self.preemption is None else self.preemption.node or None
+
+    @property
+    def victims(self) -> tuple[PodKey, ...]:
+        """The pods that preemption would evict, the most important first."""
+        return () if self.preemption is None else tuple(victim.key for victim in self.preemption.victims)
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as plain JSON."""
@@ -94,8 +115,7 @@ class Diagnosis:
             "current": self.current,
             "fitError": self.fit_error,
             "change": self.change,
-            "nominatedNode": self.nominated_node,
-            "victims": ["/".join(victim) for victim in self.victims],
+            "preemption": None if self.preemption is None else _preemption(self.preemption),
         }
         return data | {name: value for name, value in optional.items() if value}
 
@@ -105,3 +125,15 @@ class Diagnosis:
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {"plugin": refusal.plugin, "code": refusal.code, "reasons": list(refusal.reasons)}
+
+
+def _preemption(preemption: Preemption) -> dict[str, Any]:
+    if not preemption.node:
+        return {"helps": False, "message": preemption.message}
+    victims = ["/".join(victim.key) for victim in preemption.victims]
+    return {
+        "helps": True,
+        "nominatedNode": preemption.node,
+        "victims": victims,
+        "pdbViolations": preemption.violations,
+    }

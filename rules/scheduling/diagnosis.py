@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rules.scheduling.decision import Diagnosis, NodeVerdict
-from rules.scheduling.framework import Outcome, totals
+from rules.scheduling.decision import Diagnosis, Fact, NodeVerdict
+from rules.scheduling.framework import Cycle, Outcome, totals
 from rules.scheduling.lacking import lacking
+from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import pod_key
-from rules.scheduling.wording import amount_text
+from rules.scheduling.remedies import smallest_change
+from rules.scheduling.status import Refusal
 from state.objects import Pod, replace
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ def diagnose(scheduler: Scheduler, pod: Pod) -> Diagnosis:
     cluster = scheduler.cluster
     key = pod_key(pod)
     lifted = cluster.lift(key) if key in cluster.pods else None
+    current = pod.spec.node_name or (None if lifted is None else lifted[1].name)
     try:
         entry = cluster.entry(replace(pod, spec=replace(pod.spec, node_name=None)))
         outcome = scheduler.framework.run_filters(cluster, entry)
         verdicts, best = _verdicts(scheduler, outcome)
-        current = None if lifted is None else lifted[1].name
         if outcome.fitting:
             return Diagnosis(key, None, verdicts, best, current)
         preemption = scheduler.preemption(outcome)
@@ -35,9 +36,8 @@ def diagnose(scheduler: Scheduler, pod: Pod) -> Diagnosis:
             verdicts,
             current=current,
             fit_error=scheduler.fit_error(outcome, preemption),
-            change=_smallest_change(verdicts),
-            nominated_node=preemption.node or None,
-            victims=tuple(victim.key for victim in preemption.victims),
+            change=smallest_change(verdicts),
+            preemption=preemption,
         )
     finally:
         if lifted is not None:
@@ -47,7 +47,7 @@ def diagnose(scheduler: Scheduler, pod: Pod) -> Diagnosis:
 def _verdicts(scheduler: Scheduler, outcome: Outcome) -> tuple[tuple[NodeVerdict, ...], tuple[str, ...]]:
     cycle, fitting = outcome.cycle, outcome.fitting
     verdicts = [
-        NodeVerdict(name, refusal, lacking(cycle, scheduler.cluster.nodes[name], refusal))
+        NodeVerdict(name, refusal, _objections(cycle, scheduler.cluster.nodes[name], refusal))
         for name, refusal in outcome.refusals.items()
     ]
     best: tuple[str, ...] = ()
@@ -62,15 +62,7 @@ def _verdicts(scheduler: Scheduler, outcome: Outcome) -> tuple[tuple[NodeVerdict
     return tuple(verdicts), best
 
 
-def _smallest_change(verdicts: Sequence[NodeVerdict]) -> str | None:
-    """The node that lacks the least, relative to its size, where resources are all that is lacking."""
-    best: tuple[float, str, str] | None = None
-    for verdict in verdicts:
-        if verdict.refusal is None or verdict.refusal.plugin != "NodeResourcesFit" or not verdict.lacking:
-            continue
-        shares = [int(fact["short"]) / max(int(fact["capacity"]), 1) for fact in verdict.lacking]
-        needs = " and ".join(amount_text(str(f["resource"]), int(f["short"])) for f in verdict.lacking)
-        candidate = (max(shares), verdict.node, needs)
-        if best is None or candidate < best:
-            best = candidate
-    return None if best is None else f"it would fit on {best[1]} with {best[2]} more"
+def _objections(cycle: Cycle, node: NodeInfo, refusal: Refusal) -> dict[str, tuple[Fact, ...]]:
+    """Every plugin that says no to the node, the one that is reported first."""
+    refusing = (found.plugin for plugin in cycle.filters if (found := plugin.filter(cycle, node)) is not None)
+    return {plugin: lacking(cycle, node, plugin) for plugin in dict.fromkeys((refusal.plugin, *refusing))}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rules.scheduling.cluster import View
+from rules.scheduling.budgets import covers, reported_budgets
+from rules.scheduling.cluster import Cluster, View
 from rules.scheduling.overlay import Overlay
-from rules.scheduling.pods import FINISHED, PodEntry, PodKey, controller_of
-from rules.scheduling.preemption import budgets_of, split_by_budget
+from rules.scheduling.pods import FINISHED, PodEntry, PodKey, controller_of, scheduler_of
+from rules.scheduling.preemption import split_by_budget
 from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.scheduler import Scheduler
 from state.errors import StateError
-from state.objects import Node, Pod, replace
+from state.objects import Node, Pod, PodDisruptionBudget, replace
 
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -21,6 +24,7 @@ HOMELESS = "fits nowhere"
 PROTECTED = "protected by a PodDisruptionBudget"
 UNMANAGED = "has no controller, would be gone"
 STAYS = "stays: belongs to the node"
+FOREIGN = "leaves; another scheduler decides where to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,11 @@ class UnknownNode(StateError):  # noqa: N818 - it reads as what it says
     """There is no such node."""
 
 
-def drain(view: View, node: str, *, profile: Profile = DEFAULT) -> list[Move]:
+def drain(view: View, node: str, *, profiles: Sequence[Profile] = (DEFAULT,)) -> list[Move]:
     """Cordons the node and moves its pods one after the other, the most important first, budgets respected.
+
+    A PodDisruptionBudget without a status counts as if the disruption controller had just looked at it. Returns what
+    becomes of each pod, sorted by namespace and name.
 
     Raises:
         UnknownNode: there is none of that name.
@@ -48,26 +55,39 @@ def drain(view: View, node: str, *, profile: Profile = DEFAULT) -> list[Move]:
         raise UnknownNode(f'node "{node}" not found')
     overlay = Overlay(view)
     overlay.put(replace(found, spec=replace(found.spec, unschedulable=True)))
-    before = Scheduler(view, profile).cluster
+    before = Cluster(view)
     info = before.nodes.get(node)
     entries = sorted(info.pods.values(), key=lambda e: (-e.cls.priority, e.key)) if info is not None else []
     leaving = [entry for entry in entries if not _stays(entry.pod)]
-    protected, free = split_by_budget(leaving, budgets_of(before))
+    budgets = reported_budgets(before)
+    protected, free = split_by_budget(leaving, budgets)
     moves = [Move(entry.key, STAYS) for entry in entries if _stays(entry.pod)]
-    moves += [Move(entry.key, PROTECTED) for entry in protected]
+    moves += [Move(entry.key, PROTECTED, reason=_protection(entry, budgets)) for entry in protected]
     for entry in free:
         overlay.drop(entry.pod)
-    scheduler = Scheduler(overlay, profile)
+    alone = [dataclasses.replace(profile, preemption=False) for profile in profiles]
+    scheduler = Scheduler(overlay, alone[0], alone[1:])
     moves += [_move(scheduler, entry) for entry in free]
     return sorted(moves, key=lambda move: move.pod)
+
+
+def _protection(entry: PodEntry, budgets: Sequence[PodDisruptionBudget]) -> str:
+    """How many more disruptions the budgets of a pod allow, before the node is drained."""
+    return ", ".join(
+        f"{budget.metadata.name} allows {budget.status.disruptions_allowed} of its {budget.status.expected_pods} to go"
+        for budget in budgets
+        if covers(budget, entry.pod)
+    )
 
 
 def _move(scheduler: Scheduler, entry: PodEntry) -> Move:
     pod = entry.pod
     if controller_of(pod) is None:
         return Move(entry.key, UNMANAGED)
+    if scheduler_of(pod) not in (scheduler.profile.name, *scheduler.others):
+        return Move(entry.key, FOREIGN, reason=f"it asks for {scheduler_of(pod)}")
     status = replace(pod.status, phase="Pending", nominated_node_name=None, start_time=None)
-    spec = replace(pod.spec, node_name=None, preemption_policy="Never")
+    spec = replace(pod.spec, node_name=None)
     meta = replace(pod.metadata, deletion_timestamp=None)
     [decision] = scheduler.schedule([replace(pod, metadata=meta, spec=spec, status=status)], now=0)
     if decision.node is None:

@@ -67,7 +67,7 @@ def explain(columns: NodeColumns, amounts: NodeRows, recipe: Recipe, cls: PodCla
         failure.helpable = short & ~final & left
         left &= ~short
     for plugin in recipe.own_filters:
-        fits = plugin.fits(cls, columns)
+        fits = plugin.allowed(cls, columns)
         failure.helpable |= left & ~fits
         _refuse(failure, left, fits, plugin.sentence)
     return failure

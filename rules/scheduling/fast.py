@@ -44,6 +44,8 @@ class FastPath:
 
     def usable(self, cls: PodClass) -> bool:
         """Whether rankings can be made: plugins that are known, and amounts that fit into 64 bits."""
+        if self.columns is not None and cls.number in self._rankings:
+            return True
         if self.recipe.has_others:
             return False
         if any(amount >= TOO_LARGE for amount in cls.requests.values()):

@@ -12,16 +12,17 @@ from rules.scheduling.plugins import node_affinity, taint_toleration
 from rules.scheduling.plugins.node_resources_fit import amounts_text, shortages
 from rules.scheduling.plugins.pod_topology_spread import PodTopologySpread, domain_counts
 from rules.scheduling.pods import PodEntry, key_text
-from rules.scheduling.status import Refusal
 from rules.scheduling.terms import Term
+from state.objects import NodeSelectorTerm
+from state.selectors import matches_node_selector, matches_node_selector_term
 
 #: Facts about one refusal; more pods in the way than this aren't named.
 _MOST_FACTS = 10
 
 
-def lacking(cycle: Cycle, node: NodeInfo, refusal: Refusal) -> tuple[Fact, ...]:
-    """The facts behind a refusal; none for plugins that have no more to say than their reason."""
-    explain = _BY_PLUGIN.get(refusal.plugin)
+def lacking(cycle: Cycle, node: NodeInfo, plugin: str) -> tuple[Fact, ...]:
+    """The facts behind a plugin's refusal; none for plugins that have no more to say than their reason."""
+    explain = _BY_PLUGIN.get(plugin)
     return tuple(islice(explain(cycle, node), _MOST_FACTS)) if explain is not None else ()
 
 
@@ -40,21 +41,25 @@ def _ports(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
 
 def _taints(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
     assert node.node is not None
-    taint = taint_toleration.untolerated(cycle.cls.spec.tolerations, node.node.spec.taints)
-    if taint is not None:
-        yield {"taint": taint.key, "value": taint.value or "", "effect": taint.effect}
+    for taint in node.node.spec.taints:
+        if taint_toleration.untolerated(cycle.cls.spec.tolerations, [taint]) is not None:
+            yield {"taint": taint.key, "value": taint.value or "", "effect": taint.effect}
 
 
 def _affinity(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
     spec = cycle.cls.spec
     for key, value in sorted(spec.node_selector.items()):
         if node.labels.get(key) != value:
-            yield {"label": key, "wanted": value, "found": node.labels.get(key, "")}
+            yield {"label": key, "operator": "", "wanted": value, "found": node.labels.get(key, "")}
     selector = node_affinity.required(spec)
-    for term in selector.node_selector_terms if selector is not None else ():
+    if selector is None or matches_node_selector(selector, node.labels, node.name):
+        return
+    for term in selector.node_selector_terms:
         for e in term.match_expressions:
-            wanted = f"{e.operator} {', '.join(e.values)}".strip()
-            yield {"label": e.key, "wanted": wanted, "found": node.labels.get(e.key, "")}
+            alone = NodeSelectorTerm(match_expressions=(e,))
+            if not matches_node_selector_term(alone, node.labels, node.name):
+                wanted, found = ", ".join(e.values), node.labels.get(e.key, "")
+                yield {"label": e.key, "operator": e.operator, "wanted": wanted, "found": found}
 
 
 def _spread(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
@@ -72,6 +77,7 @@ def _spread(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
                 "pods": here,
                 "fewest": least,
                 "max_skew": constraint.max_skew,
+                "skew": here + constraint.selects(cycle.cls.labels) - least,
                 "would_need": ", ".join(eligible),
             }
 

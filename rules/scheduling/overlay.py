@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rules.scheduling.cluster import NsName, View
-from state.objects import Object
+from state.objects import AnyObject, kind_key
 
 
 class Overlay:
@@ -17,15 +17,15 @@ class Overlay:
 
     def table(self, kind: str) -> Mapping[NsName, object]:
         """All objects of a kind, changes included."""
-        return self._tables.get(kind) or self._view.table(kind)
+        return self._tables[kind] if kind in self._tables else self._view.table(kind)
 
-    def put(self, obj: Object) -> None:
+    def put(self, obj: AnyObject) -> None:
         """Adds or replaces an object."""
-        self._own(obj.kind)[(obj.metadata.namespace, obj.metadata.name)] = obj
+        self._own(kind_key(obj))[(obj.metadata.namespace, obj.metadata.name)] = obj
 
-    def drop(self, obj: Object) -> None:
+    def drop(self, obj: AnyObject) -> None:
         """Removes an object."""
-        self._own(obj.kind).pop((obj.metadata.namespace, obj.metadata.name), None)
+        self._own(kind_key(obj)).pop((obj.metadata.namespace, obj.metadata.name), None)
 
     def _own(self, kind: str) -> dict[NsName, object]:
         if kind not in self._tables:

@@ -5,13 +5,14 @@ Two pods are identical when namespace, labels, controlling owner and spec are; t
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 import msgspec
 
 from rules.scheduling import resources
 from rules.scheduling.terms import Constraint, Labels, Term, compile_constraints, compile_terms, compile_weighted
-from state.objects import OwnerReference, Pod, PodSpec, Volume, encode_hook
+from state.objects import OwnerReference, Pod, PodSpec, PodStatus, Volume, encode_hook
 from state.times import parse_time
 
 PodKey = tuple[str, str]
@@ -128,50 +129,62 @@ class PodEntry:
 class PodClasses:
     """The classes met so far. Pods that share a spec object are told apart from the rest without encoding it."""
 
-    __slots__ = ("_by_content", "_by_spec", "_encoded")
+    __slots__ = ("_by_content", "_by_spec", "_kept", "_made")
 
     def __init__(self) -> None:
         self._by_content: dict[bytes, PodClass] = {}
         self._by_spec: dict[tuple[int, int, str], tuple[PodSpec, Labels, PodClass]] = {}
-        self._encoded = 0
+        self._made = 0
+        self._kept = 0
+
+    def __len__(self) -> int:
+        return len(self._by_content)
+
+    @property
+    def has_doubled(self) -> bool:
+        """Whether there are twice as many classes as the last ``keep`` left, and enough to matter."""
+        return len(self) > max(_FEW_CLASSES, 2 * self._kept)
+
+    def keep(self, numbers: Container[int]) -> None:
+        """Forgets all classes but those of these numbers. A pod of a forgotten class will be of a new one."""
+        self._by_content = {content: cls for content, cls in self._by_content.items() if cls.number in numbers}
+        self._by_spec.clear()
+        self._kept = len(self)
 
     def of(self, pod: Pod) -> PodClass:
         """The class of a pod; made at its first pod."""
+        if _has_resized(pod):
+            return self._by_encoding(pod, pod.status)
         meta, spec = pod.metadata, pod.spec
         quick = (id(spec), id(meta.labels), meta.namespace)
         known = self._by_spec.get(quick)
         same = known is not None and known[0] is spec and known[1] is meta.labels
-        if known is not None and same and known[2].owner == controller_of(pod) and not _has_resized(pod):
+        if known is not None and same and known[2].owner == controller_of(pod):
             return known[2]
-        cls = self._by_encoding(pod)
+        cls = self._by_encoding(pod, None)
         if len(self._by_spec) > _QUICK_LIMIT:
             self._by_spec.clear()
-        if not _has_resized(pod):
-            self._by_spec[quick] = (spec, meta.labels, cls)
+        self._by_spec[quick] = (spec, meta.labels, cls)
         return cls
 
-    def _by_encoding(self, pod: Pod) -> PodClass:
+    def _by_encoding(self, pod: Pod, resized: PodStatus | None) -> PodClass:
         meta, spec = pod.metadata, pod.spec
-        if spec.node_name is not None or spec.scheduling_gates:
+        gates, labels = spec.scheduling_gates, meta.labels
+        if spec.node_name is not None or gates:
             spec = msgspec.structs.replace(spec, node_name=None, scheduling_gates=())
-        resized = pod.status if _has_resized(pod) else None
-        parts = (
-            meta.namespace,
-            sorted(meta.labels.items()),
-            controller_of(pod),
-            spec,
-            pod.spec.scheduling_gates,
-            resized,
-        )
-        content = _encoder.encode(parts)
+        pairs = sorted(labels.items()) if len(labels) > 1 else labels
+        content = _encoder.encode((meta.namespace, pairs, controller_of(pod), spec, gates, resized))
         cls = self._by_content.get(content)
         if cls is None:
-            cls = self._by_content[content] = PodClass(pod, len(self._by_content))
+            cls = self._by_content[content] = PodClass(pod, self._made)
+            self._made += 1
         return cls
 
 
 #: How many (spec, labels) pairs are remembered by identity; a bound on memory, not on what works.
 _QUICK_LIMIT = 100_000
+#: So few classes are kept in any case.
+_FEW_CLASSES = 1_000
 
 
 def controller_of(pod: Pod) -> OwnerReference | None:
@@ -180,6 +193,11 @@ def controller_of(pod: Pod) -> OwnerReference | None:
         if owner.controller:
             return owner
     return None
+
+
+def scheduler_of(pod: Pod) -> str:
+    """The name of the scheduler that the pod asks for."""
+    return pod.spec.scheduler_name or DEFAULT_SCHEDULER
 
 
 def pod_key(pod: Pod) -> PodKey:
@@ -195,6 +213,8 @@ def key_text(key: PodKey) -> str:
 def _has_resized(pod: Pod) -> bool:
     """Whether the status says something about the containers' resources that the spec doesn't."""
     status = pod.status
+    if not status.container_statuses and not status.init_container_statuses:
+        return False
     return any(c.resources is not None for c in status.container_statuses) or any(
         c.resources is not None for c in status.init_container_statuses
     )

@@ -45,6 +45,13 @@ class Preemption:
     ties: list[str] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     message: str = ""
+    #: Why it doesn't help, with the number of nodes for which that is so; empty if it isn't tried on any.
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> int:
+        """How many PodDisruptionBudgets' pods are evicted though the budgets don't allow it."""
+        return next((candidate.violations for candidate in self.candidates if candidate.node == self.node), 0)
 
 
 def preempt(framework: Framework, outcome: Outcome) -> Preemption:
@@ -71,7 +78,7 @@ def preempt(framework: Framework, outcome: Outcome) -> Preemption:
             for reason in tried:
                 reasons[reason] = reasons.get(reason, 0) + 1
     if not found.candidates:
-        found.message = failed(fit_error(len(cycle.cluster.names), reasons))
+        found.message, found.reasons = failed(fit_error(len(cycle.cluster.names), reasons)), reasons
         return found
     best = pick(found.candidates)
     found.node, found.victims = best[0].node, best[0].victims

@@ -196,9 +196,9 @@ class Ranking:
     def _own(self, nodes: NodeRows, total: Ints) -> Ints:
         """The part of the plugins of the user's own."""
         for plugin, weight in self._own_scorers:
-            total += plugin.bounded(self.cls, nodes) * weight
+            total += plugin.ranks(self.cls, nodes) * weight
         for plugin in self._own_filters:
-            total[~plugin.fits(self.cls, nodes)] = UNFIT
+            total[~plugin.allowed(self.cls, nodes)] = UNFIT
         return total
 
     def _score_all(self, rows: Rows | None) -> Ints:

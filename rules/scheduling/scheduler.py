@@ -98,6 +98,10 @@ class Scheduler:
 
     def queue(self, pods: Sequence[Pod]) -> list[PodEntry]:
         """The order in which pods are tried: priority, age, then as given."""
+        if self.cluster.drop_unused_classes():
+            for scheduler in (self, *self.others.values()):
+                scheduler.fast.drop()
+                scheduler._failures.clear()  # noqa: SLF001 - one of our own kind
         return sorted((self.cluster.entry(pod) for pod in pods), key=queue_key)
 
     def decide(self, entry: PodEntry, now: int) -> Decision:

@@ -12,7 +12,7 @@ class ConfigurationError(StateError):
     """A scheduler configuration that can't be honoured; ``path`` says where."""
 
     def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+        super().__init__(f"{path}: {message}" if path else message)
         self.path = path
         self.message = message
 
@@ -91,6 +91,12 @@ class Reader:
     def children(self, name: str) -> list[Reader]:
         """A list of objects."""
         return [Reader(value, f"{self._below(name)}[{index}]") for index, value in enumerate(self._list(name))]
+
+    def rest(self) -> dict[str, Any]:
+        """The fields that weren't read; they count as read from now on."""
+        names = [name for name in self._value if name not in self._read]
+        self._read.update(names)
+        return {str(name): self._value[name] for name in names}
 
     def done(self) -> None:
         """Refuses fields that weren't read."""

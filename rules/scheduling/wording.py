@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rules.scheduling.resources import CPU, PODS
@@ -10,36 +10,118 @@ from state.quantity import format_binary, format_decimal
 
 if TYPE_CHECKING:
     from rules.scheduling.decision import Diagnosis, Fact, NodeVerdict
+    from rules.scheduling.preemption import Preemption
 
 _BYTES = ("memory", "ephemeral-storage", "hugepages-")
-#: Up to so many nodes are named one by one.
-_MOST_NODES = 20
+#: Up to so many nodes are named, and so many kinds of refusals told.
+_MOST_NAMES = 3
+_MOST_REFUSALS = 12
 _RUNNERS_UP = 3
+#: What DefaultPreemption says of nodes, for people.
+_PREEMPTION = {
+    "Preemption is not helpful for scheduling": "on {} no eviction would change the verdict",
+    "No preemption victims found for incoming pod": "on {} there is no less important pod",
+}
 
 
 def sentences(diagnosis: Diagnosis) -> Iterator[str]:
     """One line a statement, the most important first."""
     if diagnosis.fit_error is not None:
         yield diagnosis.fit_error
-    if diagnosis.current is not None:
-        yield f"is on {diagnosis.current}"
-    refused = [verdict for verdict in diagnosis.nodes if verdict.refusal is not None]
-    fitting = [verdict for verdict in diagnosis.nodes if verdict.refusal is None]
-    fitting.sort(key=lambda verdict: (-verdict.total, verdict.node))
-    for place, verdict in enumerate(fitting[: _RUNNERS_UP + 1]):
-        shares = ", ".join(f"{plugin} {score}" for plugin, score in verdict.scores.items())
-        yield f"{'best' if place == 0 else 'next'}: {verdict.node} with {verdict.total} ({shares})"
-    if len(fitting) > _RUNNERS_UP + 1:
-        yield f"{len(fitting) - _RUNNERS_UP - 1} more nodes fit"
-    for verdict in refused[:_MOST_NODES]:
-        yield f"not {verdict.node}: {_refusal(verdict)}"
-    if len(refused) > _MOST_NODES:
-        yield f"{len(refused) - _MOST_NODES} more nodes don't fit"
+    yield from _place(diagnosis)
+    yield from _refusals([verdict for verdict in diagnosis.nodes if verdict.refusal is not None])
     if diagnosis.change is not None:
         yield diagnosis.change
-    if diagnosis.nominated_node is not None:
-        victims = ", ".join("/".join(victim) for victim in diagnosis.victims)
-        yield f"preemption would make room on {diagnosis.nominated_node} by evicting {victims}"
+    if diagnosis.preemption is not None:
+        yield _preemption(diagnosis.preemption)
+
+
+def _place(diagnosis: Diagnosis) -> Iterator[str]:
+    """The nodes that fit, the best first; and how the one that the pod is on compares."""
+    fitting = [verdict for verdict in diagnosis.nodes if verdict.refusal is None]
+    groups: dict[tuple[int, tuple[tuple[str, int], ...]], list[str]] = {}
+    for verdict in sorted(fitting, key=lambda verdict: (-verdict.total, verdict.node)):
+        groups.setdefault((verdict.total, tuple(verdict.scores.items())), []).append(verdict.node)
+    if diagnosis.current is not None:
+        yield _compared(diagnosis, len(fitting))
+    elif fitting:
+        yield f"{_many(len(fitting))} would take it; it would go to {diagnosis.best[0]}"
+    best: Mapping[str, int] | None = None
+    for place, ((total, scores), names) in enumerate(groups.items()):
+        if place <= _RUNNERS_UP or diagnosis.current in names:
+            yield f"{'next' if place else 'best'}: {_named(names)} with {total}{_shares(dict(scores), best)}"
+        best = best or dict(scores)
+    told = sum(map(len, list(groups.values())[: _RUNNERS_UP + 1]))
+    if told < len(fitting):
+        yield f"{_many(len(fitting) - told)} more with less"
+
+
+def _compared(diagnosis: Diagnosis, fitting: int) -> str:
+    """How the node that the pod is on compares."""
+    here, best = diagnosis.current, diagnosis.best
+    if here in best and len(best) > 1:
+        return f"on {here}, one of {len(best)} equally good nodes of {fitting} that would take it"
+    if here in best:
+        return f"on {here}, the best of {_many(fitting)} that would take it"
+    if not best:
+        return f"on {here}; no node would take it as things stand"
+    fits = any(verdict.node == here and verdict.refusal is None for verdict in diagnosis.nodes)
+    return f"on {here}, {'which is not the best' if fits else 'which would not take it'} as things stand"
+
+
+def _shares(scores: Mapping[str, int], best: Mapping[str, int] | None) -> str:
+    """What a total is made of; or, beside the best one, what makes the difference."""
+    if best is None:
+        parts = sorted(((score, plugin) for plugin, score in scores.items() if score), key=lambda it: (-it[0], it[1]))
+        return f": {', '.join(f'{plugin} {score}' for score, plugin in parts)}" if parts else ""
+    names = sorted({*scores, *best})
+    changes = [(name, scores.get(name, 0) - best.get(name, 0)) for name in names]
+    text = ", ".join(f"{name} {change:+}" for name, change in changes if change)
+    return f": {text}" if text else ""
+
+
+def _refusals(refused: Sequence[NodeVerdict]) -> Iterator[str]:
+    """What is said of nodes that don't fit, alike ones together, the most common first."""
+    groups = _grouped(refused, _refusal)
+    if len(groups) > _MOST_REFUSALS:
+        groups = _grouped(refused, lambda verdict: _refusal(verdict, facts=False))
+    for text, names in groups[:_MOST_REFUSALS]:
+        yield f"not on {_named(names)}: {text}"
+    rest = sum(len(names) for _, names in groups[_MOST_REFUSALS:])
+    if rest:
+        yield f"not on {_many(rest)} more"
+
+
+def _grouped(refused: Sequence[NodeVerdict], say: Callable[[NodeVerdict], str]) -> list[tuple[str, list[str]]]:
+    groups: dict[str, list[str]] = {}
+    for verdict in refused:
+        groups.setdefault(say(verdict), []).append(verdict.node)
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[1]))
+
+
+def _named(names: Sequence[str]) -> str:
+    """Nodes by name, or how many there are with the first names."""
+    if len(names) <= _MOST_NAMES:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{len(names)} nodes ({', '.join(names[:_MOST_NAMES])}, …)"
+
+
+def _many(nodes: int) -> str:
+    return f"{nodes} node{'' if nodes == 1 else 's'}"
+
+
+def _preemption(preemption: Preemption) -> str:
+    if preemption.node:
+        victims = ", ".join("/".join(victim.key) for victim in preemption.victims)
+        against = f", against {preemption.violations} PodDisruptionBudgets" if preemption.violations else ""
+        return f"preemption would make room on {preemption.node} by evicting {victims}{against}"
+    if not preemption.reasons:
+        return f"preemption would not help: {preemption.message.rpartition('preemption: ')[2] or 'it is switched off'}"
+    parts = [
+        _PREEMPTION.get(reason, f"{reason} on {{}} even so").format(_many(count))
+        for reason, count in sorted(preemption.reasons.items())
+    ]
+    return f"preemption would not help: {'; '.join(parts)}"
 
 
 def amount_text(resource: str, units: int) -> str:
@@ -53,11 +135,19 @@ def amount_text(resource: str, units: int) -> str:
     return f"{units} {resource}"
 
 
-def _refusal(verdict: NodeVerdict) -> str:
+def taint_text(fact: Fact) -> str:
+    """A taint as kubectl writes it: "gpu=yes:NoSchedule"."""
+    value = f"={fact['value']}" if fact["value"] else ""
+    return f"{fact['taint']}{value}:{fact['effect']}"
+
+
+def _refusal(verdict: NodeVerdict, *, facts: bool = True) -> str:
     assert verdict.refusal is not None
-    text = f"{verdict.refusal.plugin}: {', '.join(verdict.refusal.reasons)}"
-    facts = "; ".join(_fact(fact) for fact in verdict.lacking)
-    return f"{text} ({facts})" if facts else text
+    details = "; ".join(_fact(fact) for fact in verdict.lacking) if facts else ""
+    reasons = ", ".join(verdict.refusal.reasons)
+    others = [plugin for plugin in verdict.objections if plugin != verdict.refusal.plugin]
+    also = f"; {', '.join(others)} would object, too" if others else ""
+    return f"{reasons}{f' ({details})' if details else ''}{also}  [{verdict.refusal.plugin}]"
 
 
 def _fact(fact: Fact) -> str:
@@ -75,7 +165,10 @@ def _fact(fact: Fact) -> str:
         here = f"{fact['pods']} pods in {fact['topology_key']} {fact['domain'] or '(none)'}, {fact['fewest']} elsewhere"
         return f"{here}; would need one of {fact['would_need']}"
     if "wanted" in fact:
-        return f"wants {fact['label']} {fact['wanted']}, found {fact['found'] or 'none'}"
+        wanted = f"{fact['operator']} {fact['wanted']}".strip()
+        return f"wants {fact['label']} {wanted}, found {fact['found'] or 'none'}"
+    if "taint" in fact:
+        return f"taint {taint_text(fact)}"
     return ", ".join(f"{key} {value}" for key, value in _plain(fact).items())
 
 

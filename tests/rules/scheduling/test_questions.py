@@ -40,7 +40,7 @@ def test_a_diagnosis_says_by_how_much_a_node_is_too_full():
     assert diagnosis.fit_error.startswith("0/2 nodes are available: 2 Insufficient cpu.")
     assert [verdict.lacking[0]["short"] for verdict in diagnosis.nodes] == [800, 300]
     assert diagnosis.change == "it would fit on b with 300m CPU more"
-    assert "not a: NodeResourcesFit: Insufficient cpu (short of 800m CPU)" in str(diagnosis)
+    assert "not on a: Insufficient cpu (short of 800m CPU)  [NodeResourcesFit]" in str(diagnosis)
     assert diagnosis.to_dict()["nodes"]["b"]["lacking"][0]["short"] == 300
 
 
@@ -51,7 +51,7 @@ def test_a_diagnosis_names_who_takes_the_port_and_which_taint_is_in_the_way():
     )
     text = str(Scheduler(view).diagnose(find(view, "p")))
     assert "port 80/TCP is taken by default/x" in text
-    assert "taint gpu, value yes" in text
+    assert "taint gpu=yes:NoSchedule" in text
 
 
 def test_a_diagnosis_names_the_pods_that_keep_a_pod_away():
@@ -72,7 +72,7 @@ def test_a_diagnosis_of_a_placed_pod_compares_its_node_with_the_others():
     scheduler = Scheduler(view)
     diagnosis = scheduler.diagnose(find(view, "p"))
     assert (diagnosis.current, diagnosis.best) == ("a", ("b",))
-    assert str(diagnosis).startswith("is on a\nbest: b with ")
+    assert str(diagnosis).startswith("on a, which is not the best as things stand\nbest: b with ")
     assert scheduler.cluster.pods["default", "p"][1].name == "a"
 
 

@@ -1,0 +1,215 @@
+"""Namespaces: what each of them has from the start, and how one that is deleted is emptied and then let go.
+
+As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without: it is
+for a control plane that has an API server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+from rules.actions import Fact
+from rules.concern import ANY, Touched
+from rules.context import Context
+from rules.engine import Rule, m
+from rules.garbage import delete_with_policy
+from rules.methods import MethodConcern
+from state.objects import KINDS, ConfigMap, Namespace, NamespaceCondition, ObjectMeta, ServiceAccount, replace
+from state.snapshot import Change, Key
+from state.times import format_time
+from state.workspace import Workspace
+
+ROOT_CA = "kube-root-ca.crt"
+_FINALIZER = "kubernetes"
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
+#: What a deletion that goes well says of each condition: type, reason and message while it is False.
+_WELL = (
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    ("NamespaceContentRemaining", "ContentRemoved", "All content successfully removed"),
+    (
+        "NamespaceFinalizersRemaining",
+        "ContentHasNoFinalizers",
+        "All content-preserving finalizers finished",
+    ),
+)
+
+
+class Namespaces(MethodConcern):
+    """Furnishes and empties namespaces. ``root_ca`` is the certificate (PEM) that pods are to trust."""
+
+    name: ClassVar[str] = "namespaces"
+    subjects: ClassVar[tuple[str, ...]] = ("Namespace",)
+
+    def __init__(self, root_ca: str = "") -> None:
+        super().__init__()
+        self._root_ca = root_ca
+        #: What is in each namespace.
+        self._content: dict[str, dict[Key, None]] = {}
+
+    def attach(self, ws: Workspace) -> None:
+        """Begins a table of what is in each namespace, and has it follow the workspace."""
+        self._content = {}
+        for kind in ws.kinds:
+            for namespace, name in ws.table(kind):
+                if namespace:
+                    self._content.setdefault(namespace, {})[Key(kind, namespace, name)] = None
+        ws.listen(self._record)
+
+    def _record(self, change: Change) -> None:
+        namespace = change.key.namespace
+        if not namespace:
+            return
+        if change.new is None:
+            self._content.get(namespace, {}).pop(change.key, None)
+        elif change.old is None:
+            self._content.setdefault(namespace, {})[change.key] = None
+
+    @staticmethod
+    def _touched(ws: Workspace, change: Change) -> Iterable[Key]:
+        """A namespace itself; one that is being deleted by whatever happens in it, others by what each must have."""
+        key = change.key
+        if key.kind == "Namespace":
+            if change.new is not None:
+                yield key
+            return
+        if not key.namespace:
+            return
+        namespace = ws.find(Namespace, "", key.namespace)
+        if namespace is None:
+            return
+        if namespace.metadata.deletion_timestamp is not None or (
+            (key.kind, key.name) in (("ConfigMap", ROOT_CA), ("ServiceAccount", "default"))
+        ):
+            yield Key("Namespace", "", key.namespace)
+
+    watches: ClassVar[Mapping[str, Touched]] = {ANY: _touched}
+
+    def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
+        """What the namespace lacks, or what is still in it."""
+        namespace = ws.find(Namespace, "", key.name)
+        if namespace is None:
+            return None
+        terminating = namespace.metadata.deletion_timestamp is not None
+        account = ws.find(ServiceAccount, key.name, "default")
+        published = ws.find(ConfigMap, key.name, ROOT_CA)
+        return {
+            "name": key.name,
+            "terminating": terminating,
+            "finalized": _FINALIZER not in namespace.spec.finalizers,
+            "lacks_account": account is None,
+            "lacks_ca": published is None or published.data.get("ca.crt") != self._root_ca,
+            "content": len(self._content.get(key.name, ())) if terminating else 0,
+        }
+
+    # -- consequents ---------------------------------------------------------------------------------------------------
+
+    def _create_account(self, ctx: Context, key: Key, _: Fact) -> None:
+        ctx.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace=key.name)))
+
+    def _publish_ca(self, ctx: Context, key: Key, _: Fact) -> None:
+        data = {"ca.crt": self._root_ca}
+        published = ctx.ws.find(ConfigMap, key.name, ROOT_CA)
+        if published is not None:
+            ctx.update(replace(published, data=data))
+            return
+        annotations = {"kubernetes.io/description": _DESCRIPTION}
+        ctx.create(ConfigMap(metadata=ObjectMeta(name=ROOT_CA, namespace=key.name, annotations=annotations), data=data))
+
+    def _empty(self, ctx: Context, key: Key, _: Fact) -> None:
+        for item in sorted(self._content.get(key.name, {})):
+            obj = ctx.ws.get(item)
+            if obj is not None and obj.metadata.deletion_timestamp is None:
+                delete_with_policy(ctx, obj, "Background")
+        left = sorted(self._content.get(key.name, {}))
+        namespace = ctx.ws.find(Namespace, "", key.name)
+        assert namespace is not None
+        problems = dict(_remaining(ctx.ws, left))
+        conditions = tuple(_condition(namespace, problems, each, ctx.now) for each in _WELL)
+        ctx.update_status(replace(namespace, status=replace(namespace.status, conditions=conditions)))
+        if left:
+            ctx.note()
+        else:
+            self._finalize(ctx, key, {})
+
+    def _finalize(self, ctx: Context, key: Key, _: Fact) -> None:
+        namespace = ctx.ws.find(Namespace, "", key.name)
+        assert namespace is not None
+        kept = tuple(name for name in namespace.spec.finalizers if name != _FINALIZER)
+        final = ctx.update(replace(namespace, spec=replace(namespace.spec, finalizers=kept)))
+        if not kept and not final.metadata.finalizers:
+            ctx.delete(final)
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            name="namespace-account",
+            when=(m.terminating == False) & (m.lacks_account == True),  # noqa: E712 - durable-rules' own expressions
+            then=_create_account,
+            why="{name} has no ServiceAccount that its pods could use",
+        ),
+        Rule(
+            name="namespace-root-ca",
+            when=(m.terminating == False) & (m.lacks_ca == True),  # noqa: E712
+            then=_publish_ca,
+            why="{name} doesn't say which certificate its pods are to trust",
+        ),
+        Rule(
+            name="namespace-empty",
+            when=(m.terminating == True) & (m.finalized == False),  # noqa: E712
+            then=_empty,
+            why="{name} is being deleted and has {content} objects",
+        ),
+    )
+
+
+def _condition(
+    namespace: Namespace, problems: Mapping[str, tuple[str, str]], usual: tuple[str, str, str], now: int
+) -> NamespaceCondition:
+    """A condition as it is to be; an unchanged one keeps its time."""
+    kind, reason, message = usual
+    status = "False"
+    if kind in problems:
+        status = "True"
+        reason, message = problems[kind]
+    before = next((each for each in namespace.status.conditions if each.type == kind), None)
+    at = format_time(now)
+    if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
+        at = before.last_transition_time or at
+    return NamespaceCondition(type=kind, status=status, reason=reason, message=message, last_transition_time=at)
+
+
+def _remaining(ws: Workspace, left: list[Key]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The conditions that are True because something is left: with reason and message."""
+    kinds: dict[str, int] = {}
+    finalizers: dict[str, int] = {}
+    for key in left:
+        kinds[_resource(key.kind)] = kinds.get(_resource(key.kind), 0) + 1
+        obj = ws.get(key)
+        for name in obj.metadata.finalizers if obj is not None else ():
+            finalizers[name] = finalizers.get(name, 0) + 1
+    if kinds:
+        parts = ", ".join(f"{name} has {kinds[name]} resource instances" for name in sorted(kinds))
+        yield "NamespaceContentRemaining", ("SomeResourcesRemain", f"Some resources are remaining: {parts}")
+    if finalizers:
+        parts = ", ".join(f"{name} in {finalizers[name]} resource instances" for name in sorted(finalizers))
+        text = f"Some content in the namespace has finalizers remaining: {parts}"
+        yield "NamespaceFinalizersRemaining", ("SomeFinalizersRemain", text)
+
+
+def _resource(kind: str) -> str:
+    """A kind as the namespace controller names it: ``configmaps.``, ``deployments.apps``."""
+    typed = KINDS.get(kind)
+    if typed is not None:
+        return f"{typed.plural}.{typed.group}"
+    name, _, group = kind.partition(".")
+    return f"{name.lower()}s.{group}"

@@ -1,0 +1,96 @@
+"""What would make a node take a pod after all: the smallest change that answers every plugin that says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from rules.scheduling.decision import Fact, NodeVerdict
+from rules.scheduling.wording import amount_text, taint_text
+
+
+class Remedy(NamedTuple):
+    """A change in words, and how large it is: 1 for each label, taint or pod, the share of the node for resources."""
+
+    text: str
+    size: float
+
+
+def smallest_change(verdicts: Iterable[NodeVerdict]) -> str | None:
+    """The change that satisfies the fewest plugins of one node, and among those the smallest; None if none is known."""
+    best: tuple[int, float, str, str] | None = None
+    for verdict in verdicts:
+        remedies = [_remedy(plugin, facts) for plugin, facts in verdict.objections.items()]
+        known = [remedy for remedy in remedies if remedy is not None]
+        if not known or len(known) < len(remedies):
+            continue
+        text = " and ".join(remedy.text for remedy in known)
+        candidate = (len(known), sum(remedy.size for remedy in known), verdict.node, text)
+        if best is None or candidate < best:
+            best = candidate
+    return None if best is None else f"it would fit on {best[2]} {best[3]}"
+
+
+def _remedy(plugin: str, facts: Sequence[Fact]) -> Remedy | None:
+    find = _BY_PLUGIN.get(plugin)
+    return find(facts) if find is not None and (facts or plugin == "NodeUnschedulable") else None
+
+
+def _resources(facts: Sequence[Fact]) -> Remedy:
+    needs = " and ".join(amount_text(str(fact["resource"]), int(fact["short"])) for fact in facts)
+    return Remedy(f"with {needs} more", max(int(fact["short"]) / max(int(fact["capacity"]), 1) for fact in facts))
+
+
+def _cordon(_: Sequence[Fact]) -> Remedy:
+    return Remedy("if the node were uncordoned", 1)
+
+
+def _taints(facts: Sequence[Fact]) -> Remedy:
+    return Remedy(f"if it tolerated the taint {' and '.join(map(taint_text, facts))}", len(facts))
+
+
+def _labels(facts: Sequence[Fact]) -> Remedy:
+    selector = [fact for fact in facts if fact["operator"] == ""]
+    asked = selector or facts[:1]  # of several affinity terms one suffices
+    wanted = [f"{fact['label']} {fact['operator'] or '='} {fact['wanted']}".strip() for fact in asked]
+    return Remedy(f"if the node had the label {' and '.join(wanted)}", len(wanted))
+
+
+def _ports(facts: Sequence[Fact]) -> Remedy:
+    taken = [f"port {fact['port']}/{fact['protocol']} weren't taken by {fact['taken_by']}" for fact in facts]
+    return Remedy(f"if {' and '.join(taken)}", len(taken))
+
+
+def _spread(facts: Sequence[Fact]) -> Remedy:
+    parts = []
+    for fact in facts:
+        key = fact["topology_key"]
+        if fact["domain"]:
+            parts.append(f"if its maxSkew for {key} were {fact['skew']}")
+        else:
+            parts.append(f"if the node had the label {key}")
+    return Remedy(" and ".join(parts), len(parts))
+
+
+def _neighbours(facts: Sequence[Fact]) -> Remedy:
+    parts, size = [], 0
+    near = [fact for fact in facts if "near" in fact]
+    others = sorted({str(fact.get("avoids") or fact.get("avoided_by")) for fact in facts if "near" not in fact})
+    for fact in near:
+        parts.append(f"if a pod with {fact['near'] or 'any labels'} ran in its {fact['topology_key']}")
+        size += 1
+    if others:
+        parts.append(f"without {' and '.join(others)}")
+        size += len(others)
+    return Remedy(" and ".join(parts), size)
+
+
+_BY_PLUGIN: Mapping[str, Callable[[Sequence[Fact]], Remedy]] = {
+    "NodeUnschedulable": _cordon,
+    "TaintToleration": _taints,
+    "NodeAffinity": _labels,
+    "NodePorts": _ports,
+    "NodeResourcesFit": _resources,
+    "PodTopologySpread": _spread,
+    "InterPodAffinity": _neighbours,
+}

@@ -1,0 +1,262 @@
+"""StatefulSets: as recorded from Kubernetes, and what holds for any sequence of events."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loops import NOW, SECOND, assert_settled, said
+from recorded import Player, case_names, load_case
+
+from reconciler.cycle import Cycle
+from rules.events import event_of
+from rules.garbage import Garbage
+from rules.pod_garbage import PodGarbage
+from rules.pods import is_ready
+from rules.stateful_steps import BURST
+from rules.statefulsets import StatefulSets
+from rules.volume_protection import ClaimProtection
+from state.defaults import default
+from state.load import from_dict
+from state.objects import (
+    ControllerRevision,
+    ObjectMeta,
+    PersistentVolumeClaim,
+    Pod,
+    PodCondition,
+    StatefulSet,
+    replace,
+)
+from state.snapshot import Key, Snapshot
+from state.times import format_time
+
+KEY = Key("StatefulSet", "ns", "web")
+
+
+def concerns():
+    return [Garbage(), PodGarbage(), ClaimProtection(), StatefulSets()]
+
+
+@pytest.mark.parametrize("name", case_names("sts-"))
+def test_does_as_recorded(name):
+    """States after each step equal those of a real control plane: pods, claims, revisions by name, and status."""
+    player = Player(load_case(name), concerns()).play()
+    assert player.mismatches() == []
+    assert_settled(player.cycle, concerns, player.now)
+
+
+def statefulset(replicas, image="img:1", **spec):
+    labels = {"app": "web"}
+    document = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "web", "namespace": "ns", "uid": "uid-web", "generation": 1},
+        "spec": {
+            "replicas": replicas,
+            "serviceName": "web",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image}]}},
+            **spec,
+        },
+    }
+    return default(from_dict(document))
+
+
+CLAIMS = [
+    {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+]
+
+
+def loop(*objects):
+    return Cycle(Snapshot.of(objects), concerns())
+
+
+def names(cycle, kind=Pod):
+    return [obj.metadata.name for obj in cycle.ws.objects(kind)]
+
+
+def report(cycle, pod, *, ready, now=NOW):
+    condition = PodCondition(type="Ready", status="True" if ready else "False", last_transition_time=format_time(now))
+    cycle.ws.put(replace(pod, status=replace(pod.status, phase="Running", conditions=(condition,))))
+
+
+def all_ready(cycle, now=NOW):
+    """Makes pods ready, one after the other, until nothing more happens."""
+    cycle.settle(now)
+    while waiting := [pod for pod in cycle.ws.objects(Pod) if not is_ready(pod)]:
+        report(cycle, waiting[0], ready=True, now=now)
+        cycle.settle(now)
+
+
+def change(cycle, **spec):
+    sts = cycle.ws.find(StatefulSet, "ns", "web")
+    cycle.ctx.update(replace(sts, spec=replace(statefulset(sts.spec.replicas, **spec).spec)))
+
+
+def test_parallel_makes_all_pods_at_once():
+    """With pod management Parallel no pod waits for another."""
+    cycle = loop(statefulset(3, podManagementPolicy="Parallel"))
+    cycle.settle(NOW)
+    assert names(cycle) == ["web-0", "web-1", "web-2"]
+    assert said(cycle) == [("statefulsets", str(KEY), "web waits for 3 of its 3 pods to become available")]
+
+
+def test_ordinals_begin_where_they_are_told_to():
+    """ordinals.start shifts names, labels and partition; pods below it are too many."""
+    cycle = loop(statefulset(2, ordinals={"start": 5}))
+    all_ready(cycle)
+    assert names(cycle) == ["web-5", "web-6"]
+    assert cycle.ws.find(Pod, "ns", "web-6").metadata.labels["apps.kubernetes.io/pod-index"] == "6"
+    change(cycle)
+    all_ready(cycle)
+    assert names(cycle) == ["web-0", "web-1"]
+
+
+def test_says_which_pod_it_waits_for():
+    """The note names the pod that stops all others, and what is to become of it."""
+    cycle = loop(statefulset(2))
+    cycle.settle(NOW)
+    assert said(cycle) == [("statefulsets", str(KEY), "web waits for web-0 to become ready")]
+
+
+def test_a_foreign_pod_of_the_name_is_waited_for():
+    """A pod that isn't the set's own holds the name: nothing is done until it goes."""
+    cycle = loop(statefulset(1), Pod(metadata=ObjectMeta(name="web-0", namespace="ns", uid="foreign")))
+    cycle.settle(NOW)
+    assert said(cycle) == [("statefulsets", str(KEY), "web waits for web-0 to go, which is not its own")]
+    cycle.ws.remove(Key("Pod", "ns", "web-0"))
+    cycle.settle(NOW)
+    assert cycle.ws.find(Pod, "ns", "web-0").metadata.owner_references
+
+
+def test_claims_come_before_their_pod():
+    """The claim is there when the pod is made, and both are told in Kubernetes' words."""
+    cycle = loop(statefulset(1, volumeClaimTemplates=CLAIMS))
+    cycle.settle(NOW)
+    created = [str(action.target) for action in cycle.ctx.actions if action.verb == "create"]
+    assert created[1:] == ["persistentvolumeclaim/ns/data-web-0", "pod/ns/web-0"]
+    messages = [event.message for action in cycle.ctx.actions if (event := event_of(action))]
+    assert messages == [
+        "create Claim data-web-0 Pod web-0 in StatefulSet web success",
+        "create Pod web-0 in StatefulSet web successful",
+    ]
+
+
+def test_going_back_makes_the_former_revision_the_newest():
+    """A template that was there before has its revision still: with a new number, under the old name."""
+    cycle = loop(statefulset(1))
+    all_ready(cycle)
+    (first,) = names(cycle, ControllerRevision)
+    change(cycle, image="img:2")
+    all_ready(cycle)
+    change(cycle)
+    all_ready(cycle)
+    numbers = {item.metadata.name: item.revision for item in cycle.ws.objects(ControllerRevision)}
+    assert len(numbers) == 2
+    assert numbers[first] == 3
+    assert cycle.ws.find(StatefulSet, "ns", "web").status.current_revision == first
+
+
+def test_history_is_bounded():
+    """Revisions that no pod has go, the oldest first, when there are more than the limit."""
+    cycle = loop(statefulset(1, revisionHistoryLimit=1))
+    for number in range(4):
+        change(cycle, image=f"img:{number}", revisionHistoryLimit=1)
+        all_ready(cycle)
+    assert sorted(item.revision for item in cycle.ws.objects(ControllerRevision)) == [3, 4]
+
+
+def test_a_selector_that_misses_the_template_is_explained():
+    """Such a set, which no API server accepts, would let go of each pod it makes; it says so instead."""
+    sts = statefulset(2)
+    selector = replace(sts.spec.selector, match_labels={"app": "other"})
+    cycle = loop(replace(sts, spec=replace(sts.spec, selector=selector)))
+    cycle.settle(NOW)
+    assert names(cycle) == []
+    note = "web lacks 1 of 2 pods: its selector doesn't match its template's labels"
+    assert ("statefulsets", str(KEY), note) in said(cycle)
+
+
+# -- any sequence of events --------------------------------------------------------------------------------------------
+
+EVENTS = st.one_of(
+    st.tuples(st.just("scale"), st.integers(0, 4)),
+    st.tuples(st.just("image"), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["ready", "unready", "fail", "delete", "gone", "disown", "unlabel"]), st.integers(0, 9)),
+    st.tuples(st.just("claim"), st.integers(0, 4)),
+    st.tuples(st.just("time"), st.integers(1, 40)),
+)
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "podManagementPolicy": st.just("Parallel"),
+        "minReadySeconds": st.just(20),
+        "updateStrategy": st.sampled_from(
+            [{"type": "OnDelete"}, {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}]
+        ),
+        "volumeClaimTemplates": st.just(CLAIMS),
+        "persistentVolumeClaimRetentionPolicy": st.fixed_dictionaries(
+            {"whenScaled": st.sampled_from(["Delete", "Retain"]), "whenDeleted": st.sampled_from(["Delete", "Retain"])}
+        ),
+        "ordinals": st.just({"start": 1}),
+    },
+)
+
+
+def happen(cycle, event, number, spec, now):
+    """Lets one thing happen to the set or to one of its pods."""
+    sts = cycle.ws.find(StatefulSet, "ns", "web")
+    if event == "scale":
+        cycle.ctx.update(replace(sts, spec=replace(sts.spec, replicas=number)))
+    elif event == "image":
+        change(cycle, image=f"img:{number}", **spec)
+    elif event == "claim":
+        claim = cycle.ws.find(PersistentVolumeClaim, "ns", f"data-web-{number}")
+        if claim is not None:
+            cycle.ctx.delete(claim)
+    pods = cycle.ws.objects(Pod)
+    if not pods or event in ("scale", "image", "claim", "time"):
+        return
+    pod = pods[number % len(pods)]
+    if event in ("ready", "unready"):
+        report(cycle, pod, ready=event == "ready", now=now)
+    elif event == "fail":
+        cycle.ws.put(replace(pod, status=replace(pod.status, phase="Failed", conditions=())))
+    elif event == "delete":
+        cycle.ctx.delete(pod)
+    elif event == "gone":
+        cycle.ws.remove(Key.of(pod))
+    elif event == "disown":
+        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, owner_references=())))
+    elif event == "unlabel":
+        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, labels={"app": "web"})))
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(EVENTS, max_size=14), SPECS)
+def test_settles_whatever_happens(events, spec):
+    """No ordinal is skipped while pods come in order, no name is there twice, and a cold loop agrees."""
+    cycle = loop(statefulset(2, **spec))
+    now = NOW
+    for event, number in [("time", 1), *events]:
+        now += number * SECOND if event == "time" else 0
+        cycle.ctx.start(now)
+        cycle.ctx.because("test", {}, "")
+        happen(cycle, event, number, spec, now)
+        cycle.settle(now)
+        sts = cycle.ws.find(StatefulSet, "ns", "web")
+        assert sts.status.replicas == len(cycle.ws.owned(sts, Pod))
+        assert (sts.status.available_replicas or 0) <= (sts.status.ready_replicas or 0) <= sts.status.replicas
+        if "podManagementPolicy" in spec:
+            start = spec.get("ordinals", {}).get("start", 0)
+            assert set(names(cycle)) >= {f"web-{start + i}" for i in range(sts.spec.replicas)}
+    assert_settled(cycle, concerns, now)
+
+
+def test_creates_more_than_a_burst_in_several_passes():
+    """No look at a parallel set creates more than ``BURST`` pods, and yet all come."""
+    cycle = loop(statefulset(BURST + 1, podManagementPolicy="Parallel"))
+    cycle.settle(NOW)
+    assert len(names(cycle)) == BURST + 1
+    assert [a.because["have"] for a in cycle.ctx.actions if a.verb == "create"].count(BURST) == 1
