@@ -2,13 +2,14 @@
 # make test   sets up and passes everything that CI passes
 # make check  lint, types, import contracts
 # make bench  all benchmarks, with a table, JSON and a plot under bench/results
+# make replay a production GPU trace, with the default profile and a plugin for sharing GPUs (seconds)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 NPROC  := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: run test check bench bench-smoke setup clean
+.PHONY: run test check bench bench-smoke replay setup clean
 
 run: setup
 	$(BIN)/python examples/tour.py
@@ -28,6 +29,9 @@ bench: setup
 
 bench-smoke: setup
 	$(BIN)/python -m bench --smoke
+
+replay: setup
+	$(BIN)/python bench/openb.py $(if $(TRACE),--trace $(TRACE))
 
 setup: $(BIN)/.installed
 

@@ -1,6 +1,6 @@
 """Replays a production GPU trace (openb: Alibaba, 2023) and prints GPU allocation next to the published figures.
 
-    python bench/openb.py [--trace DIR] [--seeds 42 43 ...] [--policy default|sharing]
+    python bench/openb.py [--trace DIR] [--seeds 42 43 ...]
 
 The experiment is that of "Beware of Fragmentation" (USENIX ATC 2023): pods in random order, with random copies, until
 they ask for 130% of the GPUs; none ever leaves; one that fits nowhere is skipped.
@@ -116,6 +116,8 @@ def main() -> int:
     parser.add_argument("--trace", type=Path, default=TRACE)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
     args = parser.parse_args()
+    if not args.trace.is_dir():
+        parser.error(f"the trace isn't there: {args.trace}; --trace says where it is")
     no_preemption = Profile(DEFAULT.name, DEFAULT.filters, DEFAULT.scorers, preemption=False)
     sharing = GpuSharing
     print(f"{'GPU allocation in % at arrived %':34}" + "".join(f"{mark:>8}" for mark in ARRIVED))

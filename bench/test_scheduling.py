@@ -1,10 +1,15 @@
-"""Pending pods to bound ones: kube-scheduler's workloads, its figures beside ours, and how cost grows."""
+"""Pending pods to bound ones: kube-scheduler's workloads, its figures beside ours, and how cost grows.
+
+``test_loop`` goes through the whole loop: facts, rules, decisions, bindings as actions, the next snapshot.
+``test_schedule`` is the scheduler alone.
+"""
 
 from __future__ import annotations
 
 import pytest
 from scheduling_workloads import WORKLOADS, View, filling, nodes
 
+from reconciler import Reconciler
 from rules.scheduling import Scheduler
 
 BASIC = WORKLOADS[0]
@@ -30,11 +35,40 @@ def run(benchmark, workload, node_count, pod_count, rounds=1):
     return speed
 
 
+def run_loop(benchmark, workload, node_count, pod_count, rounds):
+    """Has a loop place the workload's pods, which are applied before; records pods a second."""
+    observed = [*nodes(node_count), *(filling(node_count) if workload.full else ())]
+    pods = [workload.make(number) for number in range(pod_count)]
+
+    def setup():
+        loop = Reconciler(observed=observed)
+        loop.step()
+        loop.apply(pods)
+        return (loop,), {}
+
+    plan = benchmark.pedantic(lambda loop: loop.step(), setup=setup, rounds=rounds)
+    bound = sum(action.verb == "bind" for action in plan.actions)
+    assert bound == (0 if workload.full else pod_count)
+    speed = round(pod_count / benchmark.stats.stats.median)
+    benchmark.extra_info.update(nodes=node_count, pods=pod_count, pods_per_second=speed)
+
+
+def rounds_of(workload):
+    """How often a workload is measured."""
+    return 1 if workload.pods > 100_000 else 3
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=str)
+def test_loop(benchmark, sizes, workload):
+    """One core, looking at all nodes, rules engine included: from pending pods to the plan that binds them."""
+    run_loop(benchmark, workload, sizes(workload.nodes), sizes(workload.pods), rounds_of(workload))
+    benchmark.extra_info.update(target=workload.target, kube_scheduler=workload.kube_scheduler)
+
+
 @pytest.mark.parametrize("workload", WORKLOADS, ids=str)
 def test_schedule(benchmark, sizes, workload):
-    """One core, looking at all nodes, from a fresh scheduler."""
-    rounds = 1 if workload.pods > 100_000 else 3
-    run(benchmark, workload, sizes(workload.nodes), sizes(workload.pods), rounds)
+    """One core, looking at all nodes, from a fresh scheduler, which decides and does nothing else."""
+    run(benchmark, workload, sizes(workload.nodes), sizes(workload.pods), rounds_of(workload))
     benchmark.extra_info.update(target=workload.target, kube_scheduler=workload.kube_scheduler)
 
 

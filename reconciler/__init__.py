@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cycle import OscillationError
     from reconciler.explain import Explanation
     from reconciler.plan import Plan
+    from reconciler.simulation import Simulation, simulate
     from state.errors import InvalidObject, StateError
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "OscillationError",
     "Plan",
     "Reconciler",
+    "Simulation",
     "StateError",
     "reconcile",
+    "simulate",
 ]
 _PLACES = {
     "Explanation": "reconciler.explain",
@@ -31,8 +34,10 @@ _PLACES = {
     "OscillationError": "reconciler.cycle",
     "Plan": "reconciler.plan",
     "Reconciler": "reconciler.api",
+    "Simulation": "reconciler.simulation",
     "StateError": "state.errors",
     "reconcile": "reconciler.api",
+    "simulate": "reconciler.simulation",
 }
 
 if not TYPE_CHECKING:

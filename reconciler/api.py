@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply import applied, apply, patched, place, prepare, prune
+from reconciler.apply import applied, apply, patched, place, place_key, prepare, prune, update
 from reconciler.cycle import Cycle
+from reconciler.drivers.network.base import NetworkDriver
+from reconciler.drivers.runtime.base import RuntimeDriver
+from reconciler.drivers.runtime.clock import Clock, VirtualClock
+from reconciler.drivers.storage.base import StorageDriver
+from reconciler.executor import Report
+from reconciler.hands import Hands
 from reconciler.nodes import parse_nodes
+from reconciler.observed import observation_problems
 from reconciler.plan import Plan
+from reconciler.profiles import SchedulerLike, profiles_of
 from rules import Concern, make_concerns
 from rules.garbage import delete_with_policy
+from rules.placement import Placement
+from rules.scheduling import DEFAULT, Profile
+from rules.strategies import on_create
 from state.defaults import default
+from state.errors import StateError
 from state.identity import make_uid
 from state.load import Loaded, LoadError, Refusal, load
 from state.objects import AnyObject, Namespace, Node, ObjectMeta, replace
-from state.snapshot import Change, Delta, Key, Snapshot
+from state.snapshot import Change, Delta, Key, Snapshot, find_key
 from state.times import format_time, parse_time
 from state.workspace import Workspace
 
@@ -24,6 +37,7 @@ Manifests = Any
 OnInvalid = Literal["raise", "skip"]
 Time = int | str
 _INITIAL_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+_POLICIES = (None, "Background", "Foreground", "Orphan")
 Nodes = int | str | Sequence[Node]
 
 
@@ -39,6 +53,7 @@ def reconcile(
     now: Time = 0,
     nodes: Nodes = 0,
     on_invalid: OnInvalid = "raise",
+    scheduler: SchedulerLike | None = None,
     concerns: Sequence[Concern] | None = None,
 ) -> Plan:
     """What Kubernetes' control plane would do about ``desired``, given what is ``observed``, and why.
@@ -51,12 +66,17 @@ def reconcile(
         now: the time, as RFC 3339 text or µs since the epoch.
         nodes: made-up nodes to add: ``3``, ``"3x4cpu,16Gi"`` or Node objects.
         on_invalid: ``"raise"``, or ``"skip"`` to go on without the objects that are refused (``plan.refused``).
-        concerns: the controllers; by default those of Kubernetes.
+        scheduler: how pods are placed, instead of by the default profile: a KubeSchedulerConfiguration (a dict, or YAML
+            or JSON text), or profiles from ``rules.scheduling``, which may have plugins of your own.
+        concerns: the controllers; by default those of Kubernetes. They bring their own scheduler.
 
     Raises:
         InvalidObject: something was refused; every problem with its path.
+        ConfigurationError: the scheduler configuration can't be honoured; says the path.
     """
-    loop = Reconciler(observed=observed, now=now, nodes=nodes, on_invalid=on_invalid, concerns=concerns)
+    loop = Reconciler(
+        observed=observed, now=now, nodes=nodes, on_invalid=on_invalid, scheduler=scheduler, concerns=concerns
+    )
     loop.apply(desired)
     return loop.step(now)
 
@@ -64,7 +84,16 @@ def reconcile(
 class Reconciler:
     """A control loop that stays warm: a step costs what changed since the last one.
 
-    ``apply``, ``delete`` and ``observe`` say what changed; ``step`` gives the plan and moves ``snapshot`` forward.
+    ``apply``, ``delete`` and ``observe`` say what changed; ``step`` gives the plan and moves ``snapshot`` forward. With
+    drivers, a step also carries out what the state asks for, and the next one begins with what they observed; ``run``
+    takes step after step.
+
+    Args:
+        desired, observed, now, nodes, on_invalid, scheduler, concerns: as for ``reconcile``.
+        runtime, network, storage: the drivers (``reconciler.drivers``); None leaves that part to others. They stay the
+            caller's to close.
+        clock: with drivers, what time it is; by default the machine's.
+        directory: with a runtime of real processes, where the node agent keeps volumes and logs.
     """
 
     def __init__(
@@ -75,12 +104,29 @@ class Reconciler:
         now: Time = 0,
         nodes: Nodes = 0,
         on_invalid: OnInvalid = "raise",
+        scheduler: SchedulerLike | None = None,
         concerns: Sequence[Concern] | None = None,
+        runtime: RuntimeDriver | None = None,
+        network: NetworkDriver | None = None,
+        storage: StorageDriver | None = None,
+        clock: Clock | None = None,
+        directory: Path | None = None,
     ) -> None:
+        if scheduler is not None and concerns is not None:
+            raise StateError(
+                "scheduler and concerns: give one of the two; a Placement among the concerns takes profiles"
+            )
         self._on_invalid: OnInvalid = on_invalid
         self._refused: list[Refusal] = []
         self._warnings: list[str] = []
         self._concerns = concerns
+        self._profiles = profiles_of(scheduler) if concerns is None else _profiles_among(concerns)
+        self._hands: Hands | None = None
+        #: What the drivers did in the last step, if there are any.
+        self.report: Report | None = None
+        if any(driver is not None for driver in (runtime, network, storage)):
+            self._hands = Hands(runtime=runtime, network=network, storage=storage, clock=clock, directory=directory)
+            now = self._hands.clock.now()
         self._now = to_micros(now)
         snapshot = observed if isinstance(observed, Snapshot) else self._observed(observed)
         made_up = nodes if not isinstance(nodes, int | str) else parse_nodes(nodes, now=self._now)
@@ -91,7 +137,8 @@ class Reconciler:
         self.apply(desired)
 
     def _fresh(self, snapshot: Snapshot) -> Cycle:
-        cycle = Cycle(snapshot, make_concerns() if self._concerns is None else self._concerns)
+        concerns = make_concerns(Placement(self._profiles)) if self._concerns is None else self._concerns
+        cycle = Cycle(snapshot, concerns)
         cycle.ctx.start(self._now)
         return cycle
 
@@ -116,7 +163,15 @@ class Reconciler:
         return self._cycle.ws.snapshot
 
     def _observed(self, observed: Manifests) -> Snapshot:
-        objects = [complete(obj) for obj in self._load(observed).objects]
+        loaded = self._load(observed)
+        objects, refused = [], []
+        for obj, origin in zip(map(complete, loaded.objects), loaded.origins, strict=True):
+            problems = observation_problems(obj)
+            if problems:
+                refused.append(Refusal(origin=origin, key=Key.of(obj), problems=problems))
+            else:
+                objects.append(obj)
+        self._refuse(refused)
         return Snapshot.of([*map(complete, _initial_namespaces(self.now)), *objects])
 
     def _load(self, source: Manifests) -> Loaded:
@@ -132,25 +187,38 @@ class Reconciler:
         self._refused.extend(refusals)
 
     def apply(self, desired: Manifests, *, prune_others: bool = False) -> None:
-        """Applies manifests as ``kubectl apply`` does; with ``prune_others``, what was applied before and isn't named now
-        is deleted.
+        """Applies manifests as ``kubectl apply`` does; with ``prune_others``, what was applied before and isn't named
+        now is deleted; but nothing is while a manifest was refused of which nobody knows what it names.
 
         Raises:
             InvalidObject: something was refused; nothing of the call was applied.
         """
         loaded = self._load(desired)
-        placed = {Key.of(obj): obj for obj in map(place, loaded.objects)}
+        placed: dict[Key, AnyObject] = {}
+        for obj in map(place, loaded.objects):
+            key = Key.of(obj)
+            if key in placed:
+                self._warnings.append(f"{key} is desired more than once; the last manifest counts")
+            placed[key] = obj
         wanted, refused = prepare(self._cycle.ws, placed.values())
         self._refuse(refused)
         apply(self._cycle.ctx, wanted)
         if prune_others:
-            prune(self._cycle.ctx, applied(self.ws) - placed.keys())
+            named = [refusal.key for refusal in loaded.refused]
+            if None not in named:
+                kept = {*placed, *(place_key(key) for key in named if key is not None)}
+                prune(self._cycle.ctx, applied(self.ws) - kept)
 
     def delete(self, target: str | Key, *, policy: str | None = None, grace_period: int | None = None) -> bool:
         """Deletes an object as a DELETE request does; False if there is none.
 
         ``policy`` is the propagationPolicy (Background, Foreground, Orphan), ``grace_period`` in seconds.
+
+        Raises:
+            StateError: there is no such policy.
         """
+        if policy not in _POLICIES:
+            raise StateError(f"propagation policy {policy!r}: expected Background, Foreground or Orphan")
         key = self._key(target)
         obj = self.ws.get(key)
         if obj is None:
@@ -171,14 +239,14 @@ class Reconciler:
         if isinstance(wanted, Refusal):
             raise LoadError([wanted])
         if set(patch) == {"status"}:
-            self.ws.put(wanted)
+            if wanted != self.ws.get(key):
+                self.ws.put(wanted)
             return
         self._cycle.ctx.because("patch", {"object": str(key)}, "{object} is to be changed")
-        self._cycle.ctx.update(wanted)
+        update(self._cycle.ctx, wanted)
 
-    @staticmethod
-    def _key(target: str | Key) -> Key:
-        return Key.parse(target) if isinstance(target, str) else target
+    def _key(self, target: str | Key) -> Key:
+        return find_key(target, self.ws) if isinstance(target, str) else target
 
     def observe(self, delta: Delta) -> None:
         """Takes over changes that were made by others: a node gone, a pod's status."""
@@ -191,6 +259,8 @@ class Reconciler:
             ConsequentError, OscillationError: a rule failed, or rules undo each other. The loop then starts again from
                 the last snapshot, without what was applied since.
         """
+        if now is None and self._hands is not None:
+            now = self._hands.clock.now()
         if now is not None:
             self.now = now
         cycle = self._cycle
@@ -207,12 +277,47 @@ class Reconciler:
             snapshot=cycle.ws.snapshot,
             now=self.now,
             wake_at=cycle.wake_at,
+            profiles=self._profiles,
             refused=self._refused,
             warnings=self._warnings,
         )
         self._refused, self._warnings = [], []
         cycle.ctx.start(self.now)
+        if self._hands is not None:
+            self.report = self._hands.sync(cycle.ws, self.now)
         return plan
+
+    def run(self, until: Callable[[Reconciler], bool] = lambda _: False, *, tick: float = 0.1) -> None:
+        """Takes step after step until ``until`` says so; in virtual time, or without drivers, until all is settled.
+
+        ``tick`` is how long to wait, in seconds, before real drivers are asked again what happened.
+        """
+        hands = self._hands
+        while True:
+            plan = self.step()
+            if until(self):
+                return
+            if self.ws.is_changed:
+                continue
+            if hands is None:
+                return
+            if not isinstance(hands.clock, VirtualClock):
+                hands.wait(tick)
+                continue
+            due = [at for at in (plan.wake_at, hands.next_due()) if at is not None]
+            if not due:
+                return
+            hands.clock.set(max(min(due), self.now))
+
+    def close(self) -> None:
+        """Stops what runs beside the loop. Pods go on; the drivers are the caller's to close."""
+        if self._hands is not None:
+            self._hands.close()
+
+
+def _profiles_among(concerns: Iterable[Concern]) -> Sequence[Profile]:
+    """How the controllers place pods."""
+    return next((concern.profiles for concern in concerns if isinstance(concern, Placement)), (DEFAULT,))
 
 
 def _initial_namespaces(now: int) -> list[Namespace]:
@@ -228,4 +333,4 @@ def complete(obj: AnyObject) -> AnyObject:
     placed = default(place(obj))
     if placed.metadata.uid:
         return placed
-    return replace(placed, metadata=replace(placed.metadata, uid=make_uid(Key.of(placed), 0)))
+    return on_create(replace(placed, metadata=replace(placed.metadata, uid=make_uid(Key.of(placed), 0))))

@@ -11,7 +11,9 @@ from typing import Any
 
 import orjson
 
+from reconciler.limits import too_much
 from reconciler.merge import merge_patched, three_way_merge
+from reconciler.observed import time_problems
 from rules.admission import admit, admit_update
 from rules.context import Context
 from rules.service_update import updated_service
@@ -80,16 +82,21 @@ def place(obj: AnyObject) -> AnyObject:
     ``generateName`` that depends on the manifest alone, so that applying it again finds the same object.
     """
     meta = obj.metadata
-    kind = KINDS.get(kind_key(obj))
-    namespace = meta.namespace
-    if kind is not None:
-        namespace = (namespace or "default") if kind.namespaced else ""
+    namespace = place_key(Key.of(obj)).namespace
     name = meta.name
     if not name and meta.generate_name:
         name = generated_name(meta.generate_name, orjson.dumps(dump(obj), option=orjson.OPT_SORT_KEYS).decode())
     if name == meta.name and namespace == meta.namespace:
         return obj
     return replace(obj, metadata=replace(meta, name=name, namespace=namespace))
+
+
+def place_key(key: Key) -> Key:
+    """The key with the namespace in which the object is placed."""
+    kind = KINDS.get(key.kind)
+    if kind is None:
+        return key
+    return key._replace(namespace=(key.namespace or "default") if kind.namespaced else "")
 
 
 def in_order(objects: Iterable[AnyObject]) -> list[AnyObject]:
@@ -122,11 +129,18 @@ def apply(ctx: Context, wanted: Iterable[AnyObject]) -> None:
             ctx.create(admit(ctx.ws, obj))
         else:
             ctx.because("apply", {"object": str(key)}, _CHANGED)
-            ctx.update(obj)
+            update(ctx, obj)
+
+
+def update(ctx: Context, obj: AnyObject) -> None:
+    """Stores a changed object; one being deleted of which the change takes the last finalizer is gone."""
+    meta = ctx.update(obj).metadata
+    if meta.deletion_timestamp is not None and not meta.finalizers and not meta.deletion_grace_period_seconds:
+        ctx.delete(obj, 0)
 
 
 def applied(ws: Workspace) -> set[Key]:
-    """What was applied, by whichever call: the objects that carry their manifest, as ``kubectl apply --prune`` has it."""
+    """What was applied, by whichever call: what carries its manifest, as ``kubectl apply --prune`` has it."""
     return {
         Key(kind, *ns_name)
         for kind in ws.kinds
@@ -150,14 +164,14 @@ def _merged(obj: AnyObject, live: AnyObject | None) -> AnyObject | Refusal:
     manifest = _manifest(obj)
     if live is None:
         wanted = default(from_dict(_with_last_applied(manifest, manifest)))
-        problems = tuple(validate(wanted))
+        problems = (*validate(wanted), *too_much(wanted))
     else:
         last = _last_applied(live)
         merged = three_way_merge(last, manifest, dump(live), by_item=kind_key(live) in KINDS)
         if last != manifest:
             merged = _with_last_applied(merged, manifest)
         wanted = _updated(merged, live)
-        problems = (*validate(wanted), *validate_update(wanted, live))
+        problems = (*validate(wanted), *validate_update(wanted, live), *too_much(wanted))
     return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
 
 
@@ -209,7 +223,7 @@ def patched(ws: Workspace, key: Key, patch: dict[str, Any]) -> AnyObject | Refus
     if Key.of(wanted) != key or wanted.metadata.uid != live.metadata.uid:
         msg = f"{key}: a patch cannot change kind, namespace, name or uid"
         raise StateError(msg)
-    problems = (*validate(wanted), *validate_update(wanted, live))
+    problems = (*validate(wanted), *validate_update(wanted, live), *time_problems(wanted), *too_much(wanted))
     return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
 
 

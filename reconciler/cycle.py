@@ -67,7 +67,9 @@ class Cycle:
             watchers = self._interested[kind] = (*self._watchers.get(kind, ()), *self._watchers.get(ANY, ()))
         ws = self.ws
         for due, touched in watchers:
-            due.update(touched(ws, change))
+            keys = touched(ws, change)
+            if keys:  # most changes concern few, and each pod comes by here
+                due.update(keys)
         if change.new is None:
             for concern in (*self._deciders.get(kind, ()), *self._deciders.get(ANY, ())):
                 self.ctx.clear(concern, change.key)

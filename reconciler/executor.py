@@ -112,10 +112,15 @@ class Executor:
             pod = self._ws.find(Pod, key.namespace, key.name)
             if pod is None or pod.metadata.uid != update.pod.metadata.uid:
                 continue
-            if update.finished and pod.metadata.deletion_timestamp is not None and not pod.metadata.finalizers:
-                self._ws.remove(key)
-            elif pod.status != update.status:
-                self._ws.put(replace(pod, status=update.status))
+            meta = pod.metadata
+            if update.finished and meta.deletion_timestamp is not None:
+                if not meta.finalizers:
+                    self._ws.remove(key)
+                    continue
+                # As by kubelet's own DELETE with no grace: nothing but the finalizers holds the pod any more.
+                meta = replace(meta, deletion_grace_period_seconds=0)
+            if pod.status != update.status or pod.metadata != meta:
+                self._ws.put(replace(pod, metadata=meta, status=update.status))
 
     def _provision(self, provisioner: Provisioner, report: Report, now: int) -> None:
         volumes = {volume.metadata.name: volume for volume in self._ws.objects(PersistentVolume)}

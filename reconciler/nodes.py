@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from state import quantity
+from state import names, quantity
 from state.errors import StateError
 from state.objects import Node, NodeCondition, NodeSpec, NodeStatus, ObjectMeta, Quantity
 from state.times import format_time
@@ -17,10 +17,10 @@ DEFAULT_PODS = "110"
 MAX_NODES = 1_000_000
 _HOSTNAME = "kubernetes.io/hostname"
 _ZONE = "topology.kubernetes.io/zone"
-_GROUP = re.compile(r"(?P<count>\d+)(?:x(?P<shape>.+))?")
-_CPU = re.compile(r"(?P<amount>.+?)cpus?")
-_PODS = re.compile(r"(?P<amount>\d+)pods?")
-_ZONES = re.compile(r"(?P<amount>[1-9]\d*)zones?")
+_GROUP = re.compile(r"(?P<count>\d{1,18})(?:x(?P<shape>.+))?", re.ASCII)
+_CPU = re.compile(r"(?P<amount>.+)cpus?")
+_PODS = re.compile(r"(?P<amount>\d+)pods?", re.ASCII)
+_ZONES = re.compile(r"(?P<amount>[1-9]\d{0,8})zones?", re.ASCII)
 _FORM = "expected COUNT or COUNTxCPUcpu,MEMORY[,PODSpods][,ZONESzones][,RESOURCE=AMOUNT], as in 3x4cpu,16Gi"
 
 
@@ -94,9 +94,18 @@ def _parse_group(group: str, text: str) -> _Group:
             continue
         else:
             name, amount = "memory", part.strip()
-        try:
-            capacity[name] = quantity.canonical(amount)
-        except quantity.QuantityError as error:
-            msg = f"nodes {text!r}: cannot read {part!r}: {error}; {_FORM}"
-            raise StateError(msg) from error
+        capacity[name] = _amount(name, amount, f"nodes {text!r}: cannot read {part!r}")
     return int(found["count"]), capacity, zones
+
+
+def _amount(resource: str, amount: str, failure: str) -> str:
+    """How much of a resource a node has, as Kubernetes writes it."""
+    try:
+        is_negative = quantity.compare(amount, 0) < 0
+        canonical = quantity.canonical(amount)
+    except quantity.QuantityError as error:
+        raise StateError(f"{failure}: {error}; {_FORM}") from error
+    wrong = ["a node cannot have less than nothing"] if is_negative else names.qualified_name(resource)
+    if wrong:
+        raise StateError(f"{failure}: {wrong[0]}; {_FORM}")
+    return canonical

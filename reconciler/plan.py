@@ -11,10 +11,11 @@ import orjson
 from reconciler.explain import Explanation, explain
 from rules.actions import Action, Event, Note, Reason
 from rules.events import event_of
+from rules.scheduling import DEFAULT, Profile
 from state.dump import dump
 from state.load import Refusal
 from state.objects import KINDS
-from state.snapshot import Key, Snapshot
+from state.snapshot import Key, Snapshot, find_key
 
 _CARRIED = "{kind} is not a kind that this program acts on; the object is carried as it is"
 
@@ -28,6 +29,7 @@ class Plan:
         refused: manifests that were not taken, with every problem; empty unless the caller asked to go on without them.
         warnings: what was taken but looks wrong.
         wake_at: when something is due though nothing changes (µs since the epoch), or None.
+        profiles: how pods were placed; what explanations go by.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Plan:
         wake_at: int | None = None,
         refused: Sequence[Refusal] = (),
         warnings: Sequence[str] = (),
+        profiles: Sequence[Profile] = (DEFAULT,),
     ) -> None:
         self.actions = tuple(actions)
         self.snapshot = snapshot
@@ -48,6 +51,7 @@ class Plan:
         self.wake_at = wake_at
         self.refused = tuple(refused)
         self.warnings = tuple(warnings)
+        self.profiles = tuple(profiles)
         self._notes = notes
         self._events = events
 
@@ -75,7 +79,7 @@ class Plan:
         Raises:
             StateError: the text names no object, or the object isn't in the plan.
         """
-        return explain(self, Key.parse(target) if isinstance(target, str) else target)
+        return explain(self, find_key(target, self.snapshot) if isinstance(target, str) else target)
 
     def to_dict(self, *, objects: bool = False) -> dict[str, Any]:
         """The plan as plain data, as in the batch protocol; with ``objects`` the whole resulting state, too."""

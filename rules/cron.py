@@ -5,7 +5,7 @@ Times are µs since the epoch, and are due on whole seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -16,6 +16,8 @@ from state.validation.cron import DESCRIPTORS, EVERY, FIELDS, read_range, schedu
 
 #: How far a due time is looked for: beyond that there is none (``31 2`` is no day).
 _DAYS = 5 * 366
+#: Hours around a time that are looked at, too: a zone may set its clocks back.
+_MARGIN = 2
 _SUNDAY = 7  # as date.isoweekday has it; cron calls it 0
 _STARS = ("*", "?")
 _CACHE_SIZE = 4096
@@ -65,18 +67,21 @@ class Fields:
         for number in range(_DAYS):
             day = moment.date() + timedelta(days=number)
             if self._has_day(day):
-                for due in self._times(day, reverse=False):
+                from_hour = 0 if number else moment.hour - _MARGIN
+                for due in self._times(day, (hour for hour in self.hours if hour >= from_hour)):
                     if due > time:
                         return due
         return None
 
     def latest(self, since: int, until: int) -> int | None:
         """As ``Schedule.latest``."""
-        first, last = _moment(since, self.zone).date(), _moment(until, self.zone).date()
+        moment = _moment(until, self.zone)
+        first, last = _moment(since, self.zone).date(), moment.date()
         for number in range(min((last - first).days, _DAYS) + 1):
             day = last - timedelta(days=number)
             if self._has_day(day):
-                for due in self._times(day, reverse=True):
+                to_hour = 24 if number else moment.hour + _MARGIN
+                for due in self._times(day, (hour for hour in self.hours[::-1] if hour <= to_hour), reverse=True):
                     if due <= until:
                         return due if due > since else None
         return None
@@ -87,11 +92,11 @@ class Fields:
         of_month, of_week = day.day in self.days, day.isoweekday() % _SUNDAY in self.weekdays
         return of_month or of_week if self.either else of_month and of_week
 
-    def _times(self, day: date, *, reverse: bool) -> Iterator[int]:
-        """The due times of a day, in order or in reverse. An hour that the zone leaves out has none."""
-        ordered: Callable[[tuple[int, ...]], Iterator[int]] = reversed if reverse else iter
-        for hour in ordered(self.hours):
-            for minute in ordered(self.minutes):
+    def _times(self, day: date, hours: Iterable[int], *, reverse: bool = False) -> Iterator[int]:
+        """The due times of some hours of a day, in order or in reverse. An hour that the zone leaves out has none."""
+        minutes = self.minutes[::-1] if reverse else self.minutes
+        for hour in hours:
+            for minute in minutes:
                 local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.zone)
                 instant = local.astimezone(UTC)
                 if instant.astimezone(self.zone).replace(tzinfo=None) == local.replace(tzinfo=None):

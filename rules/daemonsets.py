@@ -23,7 +23,7 @@ from state.snapshot import Change, Key
 from state.workspace import Workspace, controller_uid
 
 #: Pods that one look at a set creates or deletes at most; the rest follows in the next pass.
-BURST = 250
+BURST = 10_000
 _SOURCE = "daemonset-controller"
 
 

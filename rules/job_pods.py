@@ -24,7 +24,7 @@ from state.objects import Container, EnvVar, EnvVarSource, Job, ObjectFieldSelec
 from state.workspace import Workspace
 
 #: Pods that one look at a Job creates or deletes at most; the rest follows in the next pass.
-BURST = 500
+BURST = 10_000
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 #: How long the fixed part of a generated name may be.
 _MAX_BASE = 58

@@ -1,7 +1,7 @@
 """Namespaces: what each of them has from the start, and how one that is deleted is emptied and then let go.
 
-As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without: it is
-for a control plane that has an API server.
+As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without: they
+are for a control plane that has an API server.
 """
 
 from __future__ import annotations

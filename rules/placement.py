@@ -14,6 +14,7 @@ from rules.context import Context
 from rules.engine import Rule, m
 from rules.scheduling import DEFAULT, Decision, Profile, Scheduler, VolumeChoices
 from rules.scheduling.pods import scheduler_of
+from rules.scheduling.preemption import DISRUPTION, PREEMPTED
 from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, replace
 from state.snapshot import Change, Key
 from state.times import format_time
@@ -78,15 +79,29 @@ def _pend(ctx: Context, key: Key, fact: Fact) -> None:
 def _preempt(ctx: Context, key: Key, fact: Fact) -> None:
     pod = ctx.ws.find(Pod, key.namespace, key.name)
     assert pod is not None
-    uid = pod.metadata.uid
     for name in str(fact["victims"]).split():
-        victim = ctx.ws.get(Key("Pod", *name.split("/")))
-        if victim is not None:
-            message = f"Preempted by pod {uid} on node {fact['nominated']}"
-            ctx.event(Key.of(victim), "Preempted", message, source=scheduler_of(pod))
-            ctx.delete(victim)
+        victim = ctx.ws.find(Pod, *name.split("/"))
+        if victim is not None and victim.metadata.deletion_timestamp is None:
+            _evict(ctx, victim, pod, str(fact["nominated"]))
     _report(ctx, key, "Unschedulable", str(fact["message"]), nominated=str(fact["nominated"]))
     ctx.note()
+
+
+def _evict(ctx: Context, victim: Pod, preemptor: Pod, node: str) -> None:
+    """Deletes a pod for another one; its DisruptionTarget condition says so, and that the room is spoken for."""
+    disruption = PodCondition(
+        type=DISRUPTION,
+        status="True",
+        reason=PREEMPTED,
+        message=f"{scheduler_of(preemptor)}: preempting to accommodate a higher priority pod",
+        last_transition_time=format_time(ctx.now),
+        observed_generation=victim.metadata.generation,
+    )
+    others = tuple(condition for condition in victim.status.conditions if condition.type != DISRUPTION)
+    told = ctx.update_status(replace(victim, status=replace(victim.status, conditions=(*others, disruption))))
+    message = f"Preempted by pod {preemptor.metadata.uid} on node {node}"
+    ctx.event(Key.of(victim), "Preempted", message, source=scheduler_of(preemptor))
+    ctx.delete(told)
 
 
 BIND = Rule(
@@ -271,7 +286,12 @@ def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | 
     before = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
     since = before.last_transition_time if before is not None and before.status == "False" else format_time(ctx.now)
     condition = PodCondition(
-        type="PodScheduled", status="False", reason=reason, message=message, last_transition_time=since
+        type="PodScheduled",
+        status="False",
+        reason=reason,
+        message=message,
+        last_transition_time=since,
+        observed_generation=pod.metadata.generation,
     )
     others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
     status = replace(pod.status, conditions=(*others, condition))

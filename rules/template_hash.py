@@ -45,7 +45,7 @@ def template_hash(template: PodTemplateSpec, collision_count: int | None = None)
 def fnv32a(data: bytes, collision_count: int | None = None) -> int:
     """The 32-bit FNV-1a hash of the data, followed by the count in eight bytes, little-endian, if there is one."""
     value = _OFFSET
-    for byte in data if collision_count is None else data + collision_count.to_bytes(8, "little"):
+    for byte in data if collision_count is None else data + (collision_count & _MASK).to_bytes(8, "little"):
         value = (value ^ byte) * _PRIME & _MASK
     return value
 
@@ -72,7 +72,7 @@ def printed(document: Mapping[str, Any]) -> str:
 
 
 @cache
-def _structs() -> dict[str, list[tuple[str, str, str]]]:
+def go_structs() -> dict[str, list[tuple[str, str, str]]]:
     """Each struct's fields: Go name, type, JSON name."""
     structs = {}
     for line in STRUCTS.split("\n"):
@@ -100,7 +100,7 @@ def _go_type(kind: str) -> str:
 @cache
 def _struct(name: str) -> _Printer:
     parts: list[tuple[str, str, _Printer]] = []
-    for field, kind, json in _structs()[name]:
+    for field, kind, json in go_structs()[name]:
         if kind == "-":
             parts.append((f"{field}:(v1.{field})", "", _struct(field)))
         else:
@@ -121,7 +121,7 @@ def _printer(kind: str) -> _Printer:
         return partial(_print_pointer, kind[1:])
     if kind.startswith("[]"):
         return partial(_print_list, kind[2:])
-    return _PLAIN.get(kind) or (_struct(kind) if kind in _structs() else _print_text)
+    return _PLAIN.get(kind) or (_struct(kind) if kind in go_structs() else _print_text)
 
 
 def _print_pointer(kind: str, value: Any) -> str:

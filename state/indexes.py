@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
 from state import selectors
-from state.objects import AnyObject, LabelSelector, Pod, Service
+from state.objects import AnyObject, LabelSelector, ObjectMeta, Pod, Service
 from state.snapshot import Change, Key, NsName, Table
 
 _K = TypeVar("_K", bound=Hashable)
@@ -93,6 +93,8 @@ class Indexes:
             self._owned.setdefault(owner.uid, {})[key] = None
 
     def _advance_orphans(self, key: Key, old: AnyObject | None, new: AnyObject | None) -> None:
+        if old is not None and new is not None and _is_found_alike(old.metadata, new.metadata):
+            return
         before, after = _orphan_handles(key, old), _orphan_handles(key, new)
         if before == after:
             return
@@ -169,9 +171,16 @@ class Indexes:
         found = list(self._selecting.get(namespace, ()))
         for name, value in labels.items():
             found.extend(self._selecting.get((namespace, name, value), ()))
+        if not found:
+            return found
         return sorted(
             key for key in found if (kinds is None or key.kind in kinds) and self._selectors[key].matches(labels)
         )
+
+
+def _is_found_alike(old: ObjectMeta, new: ObjectMeta) -> bool:
+    """Whether labels and owners are the very same; others may still be equal."""
+    return old.labels is new.labels and old.owner_references is new.owner_references
 
 
 def _orphan_handles(key: Key, obj: AnyObject | None) -> list[tuple[str, ...]]:

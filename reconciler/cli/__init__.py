@@ -29,6 +29,8 @@ COMMANDS = {
     "simulate": Entry("reconciler.cli.simulate:simulate", "Let time pass on simulated nodes and show what happens."),
     "explain": Entry("reconciler.cli.explain:explain", "Say why one object is as it is, or isn't."),
     "schedule": Entry("reconciler.cli.schedule:schedule", "Decide where the pending pods of a cluster go."),
+    "capacity": Entry("reconciler.cli.capacity:capacity", "Count how many more copies of a pod fit."),
+    "drain": Entry("reconciler.cli.drain:drain", "Say where the pods of a node would go, and which could not leave."),
     "validate": Entry("reconciler.cli.validate:validate", "List every problem of manifests, with its path."),
     "up": Entry("reconciler.cli.live:up", "Run manifests for real on this machine."),
     "get": Entry("reconciler.cli.live:get", "List objects of what runs, as kubectl does."),
@@ -37,6 +39,7 @@ COMMANDS = {
     "events": Entry("reconciler.cli.live:events", "List what happened."),
     "scale": Entry("reconciler.cli.live:scale", "Set how many pods a workload is to have."),
     "delete": Entry("reconciler.cli.live:delete", "Delete objects of what runs."),
+    "serve": Entry("reconciler.cli.serve:serve", "Serve the Kubernetes API, for kubectl and other clients."),
     "batch": Entry("reconciler.cli.batch:batch", "Answer JSON requests from stdin, one a line."),
     "completion": Entry("reconciler.cli.completion:completion", "Print the completion script of a shell."),
 }

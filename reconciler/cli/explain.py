@@ -9,7 +9,7 @@ from reconciler.cli.inputs import Inputs
 from reconciler.cli.options import common, inputs, output
 from reconciler.cli.results import show_data
 from reconciler.cli.tables import echo, escape
-from state.snapshot import Key
+from state.snapshot import find_key
 
 
 @click.command(
@@ -29,10 +29,9 @@ def explain(target: str, inputs: Inputs, form: str | None) -> int:
     TARGET is KIND/NAME or KIND/NAMESPACE/NAME, with kubectl's short names: pod/web-0, deploy/shop/web. For a pod,
     every node is told with what speaks against it, or its scores.
     """
-    key = Key.parse(target, inputs.namespace or "default")
     cluster = inputs.read()
     plan = cluster.plan()
-    explanation = plan.explain(key)
+    explanation = plan.explain(find_key(target, plan.snapshot, inputs.namespace or "default"))
     if form is not None:
         show_data(explanation.to_dict(), form)
     else:

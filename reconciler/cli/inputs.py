@@ -12,9 +12,12 @@ import click
 from reconciler.api import reconcile
 from reconciler.apply import place
 from reconciler.cli import exits
+from reconciler.extensions import controllers, installed_profiles
 from reconciler.files import load_files
 from reconciler.nodes import parse_nodes
 from reconciler.plan import Plan
+from rules.concern import Concern
+from rules.scheduling import ConfigurationError, Profile
 from state.convert import Validation
 from state.errors import StateError
 from state.load import Loaded, Refusal, load
@@ -35,6 +38,7 @@ class Inputs:
     now: int
     namespace: str
     validation: Validation
+    scheduler_config: str | None
     skip_invalid: bool
 
     @property
@@ -42,22 +46,41 @@ class Inputs:
         """Whether no manifest and no object is named."""
         return not self.desired and not self.observed
 
+    def profiles(self) -> tuple[Profile, ...]:
+        """How pods are placed.
+
+        Raises:
+            StateError: the configuration can't be honoured; says file and path.
+        """
+        name = self.scheduler_config
+        if name is None:
+            return installed_profiles(None)
+        text = sys.stdin.read() if name == _STDIN else Path(name).read_text()
+        try:
+            return installed_profiles(text)
+        except ConfigurationError as error:
+            raise StateError(f"{'stdin' if name == _STDIN else name}: {error}") from error
+
+    def controllers(self) -> list[Concern]:
+        """All controllers; pods are placed as ``profiles`` says."""
+        return controllers(self.profiles())
+
     def load(self, names: Iterable[str]) -> Loaded:
         """Reads files, directories and stdin, and puts what names no namespace into the one asked for."""
         loaded = Loaded.joined(self._load_one(name) for name in names)
         return replace(loaded, objects=tuple(in_namespace(obj, self.namespace) for obj in loaded.objects))
 
-    def read(self) -> Cluster:
-        """Reads what the options name; says on stderr what looks wrong.
+    def read(self, *, allow_empty: bool = False) -> Cluster:
+        """Reads what the options name; says on stderr what looks wrong. ``allow_empty``: that may be nothing.
 
         Raises:
             RefusedError: something was refused, and ``--skip-invalid`` wasn't given.
         """
-        if self.is_empty:
+        if self.is_empty and not allow_empty:
             raise click.UsageError(
                 "nothing to work on: name manifests with -f, or the objects of a cluster with --observed"
             )
-        if (*self.desired, *self.observed).count(_STDIN) > 1:
+        if (*self.desired, *self.observed, self.scheduler_config).count(_STDIN) > 1:
             raise click.UsageError("stdin (-) can be read only once")
         desired, observed = self.load(self.desired), self.load(self.observed)
         cluster = Cluster(
@@ -109,7 +132,14 @@ class Cluster:
         Raises:
             RefusedError: as for ``Inputs.read``.
         """
-        plan = reconcile(self.desired, self.observed, now=self.options.now, nodes=self.nodes, on_invalid="skip")
+        plan = reconcile(
+            self.desired,
+            self.observed,
+            now=self.options.now,
+            nodes=self.nodes,
+            on_invalid="skip",
+            concerns=self.options.controllers(),
+        )
         self.check(self.all_refused(plan.refused))
         return plan
 

@@ -109,6 +109,12 @@ _INPUTS = (
         help="What to do about unknown and repeated fields.",
     ),
     click.option(
+        "--scheduler-config",
+        type=click.Path(path_type=str, allow_dash=True),
+        metavar="FILE|-",
+        help="A KubeSchedulerConfiguration: profiles, plugins and their weights.  [default: the default profile]",
+    ),
+    click.option(
         "--skip-invalid", is_flag=True, help="Go on without what is refused; it is listed, and the exit status is 1."
     ),
 )

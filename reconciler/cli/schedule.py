@@ -16,7 +16,7 @@ from reconciler.cli.options import common, inputs, no_headers, output
 from reconciler.cli.results import show_data, show_tables
 from reconciler.cli.summary import counted, many
 from reconciler.cli.tables import Table
-from rules import make_concerns
+from reconciler.extensions import controllers
 from rules.placement import Placement
 from rules.scheduling import schedule_cluster
 from rules.scheduling.admission import KINDS
@@ -32,7 +32,7 @@ Json = dict[str, Any]
         "reconciler schedule cluster.json\n"
         "reconciler schedule -f web.yaml --nodes 100x8cpu,32Gi\n"
         "kubectl get nodes,pods,pv,pvc,sc -A -o json | reconciler schedule --observed - -o wide\n"
-        "reconciler schedule cluster.json -o json --detail full"
+        "reconciler schedule cluster.json --scheduler-config scheduler.yaml -o json --detail full"
     )
 )
 @click.argument("cluster", required=False, type=click.Path(path_type=str, allow_dash=True))
@@ -63,9 +63,11 @@ def schedule(
     """
     if cluster is not None and not inputs.is_empty:
         raise click.UsageError("name a cluster file, or manifests with -f and --observed, not both")
+    if cluster == inputs.scheduler_config == "-":
+        raise click.UsageError("stdin (-) can be read only once")
     lists = _expanded(inputs) if cluster is None else _read(cluster)
     lists["nodes"] = [*lists.get("nodes", ()), *map(dump, inputs.made_up_nodes())]
-    decisions = schedule_cluster(lists, detail=detail or ("full" if form == "wide" else "result"))
+    decisions = schedule_cluster(lists, detail or ("full" if form == "wide" else "result"), inputs.profiles())
     if form in ("json", "yaml"):
         show_data({"pods": decisions}, form)
     else:
@@ -93,7 +95,7 @@ def _read(name: str) -> Json:
 def _expanded(inputs: Inputs) -> Json:
     """The lists of a cluster made from manifests, after all controllers but the scheduler have done their work."""
     cluster = inputs.read()
-    concerns = [concern for concern in make_concerns() if not isinstance(concern, Placement)]
+    concerns = [concern for concern in controllers() if not isinstance(concern, Placement)]
     loop = Reconciler(observed=cluster.observed, now=inputs.now, on_invalid="skip", concerns=concerns)
     loop.apply(cluster.desired)
     plan = loop.step()

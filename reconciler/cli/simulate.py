@@ -17,8 +17,8 @@ from reconciler.cli.progress import virtual_time
 from reconciler.cli.results import show_data, show_tables
 from reconciler.cli.summary import counted, lines, many
 from reconciler.cli.tables import Table
-from reconciler.simulate import Simulation, end_of
-from reconciler.simulate import simulate as run_simulation
+from reconciler.simulation import Simulation, end_of
+from reconciler.simulation import simulate as run_simulation
 from rules.actions import Action, Event, Note, UpdateStatus
 from rules.events import event_of
 from state.dump import dump
@@ -80,6 +80,7 @@ def simulate(
             now=inputs.now,
             until=until,
             on_invalid="skip",
+            concerns=inputs.controllers(),
             progress=progress,
         )
     refused = cluster.all_refused(run.refused)

@@ -100,14 +100,14 @@ class Crowded(NodeRows):
         columns.refresh()
         self._columns = columns
         self._more = more
+        self._rows = np.array([row for row, _ in more], dtype=np.intp)
+        self._requested: dict[str, Ints] = {}
         self.infos = columns.infos
         self.size = columns.size
         self.allowed_pods = columns.allowed_pods
-        self.pods = columns.pods.copy()
+        self.pods = columns.pods + np.bincount(self._rows, minlength=columns.size)
         self.held_cpu = columns.held_cpu
         self.held_memory = columns.held_memory
-        for row, _ in more:
-            self.pods[row] += 1
 
     def allocatable(self, resource: str) -> Ints:
         """How much each node has in all."""
@@ -115,9 +115,12 @@ class Crowded(NodeRows):
 
     def requested(self, resource: str) -> Ints:
         """How much the pods of each node would request."""
-        column = self._columns.requested(resource).copy()
-        for row, cls in self._more:
-            column[row] += min(cls.requests.get(resource, 0), TOO_LARGE)
+        column = self._requested.get(resource)
+        if column is None:
+            amounts = [min(cls.requests.get(resource, 0), TOO_LARGE) for _, cls in self._more]
+            column = self._columns.requested(resource).copy()
+            np.add.at(column, self._rows, np.array(amounts, dtype=np.int64))
+            self._requested[resource] = column
         return column
 
 

@@ -14,6 +14,9 @@ from state.objects import PodDisruptionBudget
 from state.selectors import from_object
 
 NAME = "DefaultPreemption"
+#: The condition of a pod that is evicted, and its reason if that is for a more important one.
+DISRUPTION = "DisruptionTarget"
+PREEMPTED = "PreemptionByScheduler"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NEVER = "not eligible due to preemptionPolicy=Never."
@@ -188,8 +191,7 @@ def ineligibility(cluster: Cluster, entry: PodEntry, *, final: bool) -> str:
 
 def _leaves_by_preemption(entry: PodEntry) -> bool:
     return entry.terminating and any(
-        c.type == "DisruptionTarget" and c.status == "True" and c.reason == "PreemptionByScheduler"
-        for c in entry.pod.status.conditions
+        c.type == DISRUPTION and c.status == "True" and c.reason == PREEMPTED for c in entry.pod.status.conditions
     )
 
 

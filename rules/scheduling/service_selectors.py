@@ -29,11 +29,12 @@ class ServiceSelectors:
 
     def selecting(self, namespace: str, labels: Mapping[str, str]) -> list[Service]:
         """The Services of a namespace that select a pod with these labels, sorted by name."""
-        found: dict[NsName, Service] = {}
-        for name, value in labels.items():
-            for key, service in self._by_label.get((namespace, name, value), {}).items():
-                if service.spec.selector.items() <= labels.items():
-                    found[key] = service
+        found = {
+            key: service
+            for name, value in labels.items()
+            for key, service in self._by_label.get((namespace, name, value), {}).items()
+            if service.spec.selector.items() <= labels.items()
+        }
         return [found[key] for key in sorted(found)]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rules.scheduling.preemption import NO_VICTIMS, NOT_HELPFUL, TERMINATING, Preemption
 from rules.scheduling.resources import CPU, PODS
 from state.quantity import format_binary, format_decimal
 
 if TYPE_CHECKING:
     from rules.scheduling.decision import Diagnosis, Fact, NodeVerdict
-    from rules.scheduling.preemption import Preemption
 
 _BYTES = ("memory", "ephemeral-storage", "hugepages-")
 #: Up to so many nodes are named, and so many kinds of refusals told.
@@ -19,8 +19,8 @@ _MOST_REFUSALS = 12
 _RUNNERS_UP = 3
 #: What DefaultPreemption says of nodes, for people.
 _PREEMPTION = {
-    "Preemption is not helpful for scheduling": "on {} no eviction would change the verdict",
-    "No preemption victims found for incoming pod": "on {} there is no less important pod",
+    NOT_HELPFUL: "on {} no eviction would change the verdict",
+    NO_VICTIMS: "on {} there is no less important pod",
 }
 
 
@@ -115,6 +115,8 @@ def _preemption(preemption: Preemption) -> str:
         victims = ", ".join("/".join(victim.key) for victim in preemption.victims)
         against = f", against {preemption.violations} PodDisruptionBudgets" if preemption.violations else ""
         return f"preemption would make room on {preemption.node} by evicting {victims}{against}"
+    if preemption.message.endswith(TERMINATING):
+        return "preemption is under way: pods are ending on the node that is nominated for it"
     if not preemption.reasons:
         return f"preemption would not help: {preemption.message.rpartition('preemption: ')[2] or 'it is switched off'}"
     parts = [

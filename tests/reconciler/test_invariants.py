@@ -279,7 +279,7 @@ def test_rollout_stays_within_bounds(surge, unavailable):
     """At no moment of a rollout are there more pods than surge allows or fewer available ones than promised."""
     if surge == 0 and unavailable == 0:
         pytest.skip("the API server refuses a rollout that may do nothing")
-    from reconciler.simulate import Simulation
+    from reconciler.simulation import Simulation
     from state.int_or_percent import scaled
 
     def deployment(image):

@@ -25,7 +25,7 @@ from reconciler.drivers.network.base import (
 )
 from reconciler.live.events import Recorder
 from reconciler.live.journal import Journal
-from reconciler.simulate import simulate
+from reconciler.simulation import simulate
 from rules.actions import Event as Reported
 from state.errors import StateError
 from state.objects import Event, Pod, replace

@@ -1,10 +1,21 @@
 """Diagnoses, capacity, and what draining a node would do."""
 
+import numpy as np
 import pytest
 
-from rules.scheduling import ClusterError, Scheduler, capacity, drain, schedule_cluster
+from rules.scheduling import (
+    ClusterError,
+    ColumnPlugin,
+    Scheduler,
+    capacity,
+    drain,
+    load_configuration,
+    schedule_cluster,
+)
 from rules.scheduling.admission import admitted
+from rules.scheduling.capacity import ForeignPod
 from rules.scheduling.drain import UnknownNode
+from rules.scheduling.overlay import Overlay
 
 RS = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}]
 
@@ -104,6 +115,63 @@ def test_draining_moves_what_fits_and_respects_budgets():
     assert moves["p2"] == ("fits nowhere", None)
     assert moves["p3"] == ("protected by a PodDisruptionBudget", None)
     assert find(view, "p1").spec.node_name == "a"
+
+
+def test_questions_go_by_the_profile_that_a_pod_asks_for():
+    strict = {"schedulerName": "strict", "plugins": {"filter": {"enabled": [{"name": "Never"}]}}}
+    head = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration"}
+    profiles = tuple(load_configuration({**head, "profiles": [{}, strict]}, {"Never": Never}).values())
+    pods = [
+        pod("p", "500m", "a"),
+        pod("s", "500m", "a", schedulerName="strict"),
+        pod("x", "500m", "a", schedulerName="nobody"),
+    ]
+    view = admitted({"nodes": [node("a"), node("b")], "pods": pods})
+    assert capacity(view, find(view, "s"), profiles=profiles).first == {"never": 2}
+    assert capacity(view, find(view, "p"), profiles=profiles).total == 5
+    with pytest.raises(ForeignPod, match="asks for the scheduler nobody"):
+        capacity(view, find(view, "x"), profiles=profiles)
+    moves = {move.pod[1]: (move.what, move.to) for move in drain(view, "a", profiles=profiles)}
+    assert moves["p"] == ("moves", "b")
+    assert moves["s"] == ("fits nowhere", None)
+    assert moves["x"] == ("leaves; another scheduler decides where to", None)
+
+
+class Never(ColumnPlugin):
+    """Refuses every node."""
+
+    name = "Never"
+    reason = "never"
+
+    def fits(self, pod, nodes):
+        return np.zeros(nodes.size, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("wish", "leaving"),
+    [
+        ({"maxUnavailable": 1}, 1),
+        ({"minAvailable": 1}, 2),
+        ({"maxUnavailable": "50%"}, 2),
+        ({"minAvailable": "100%"}, 0),
+    ],
+)
+def test_a_budget_without_a_status_counts_as_if_its_pods_were_healthy(wish, leaving):
+    budget = {"metadata": {"name": "b", "namespace": "default"}, "spec": wish}
+    budget["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+    pods = [pod(f"p{number}", "500m", node="a") for number in range(3)]
+    view = admitted({"nodes": [node("a"), node("b", "4")], "pods": pods, "podDisruptionBudgets": [budget]})
+    moves = drain(view, "a")
+    assert [move.what for move in moves].count("moves") == leaving
+    assert all(move.reason == f"b allows {leaving} of its 3 to go" for move in moves if move.what != "moves")
+
+
+def test_dropping_the_last_object_of_a_kind_leaves_none():
+    view = admitted({"pods": [pod("p")]})
+    overlay = Overlay(view)
+    overlay.drop(find(view, "p"))
+    assert not overlay.table("Pod")
+    assert view.table("Pod")
 
 
 def test_draining_an_unknown_node_is_an_error():

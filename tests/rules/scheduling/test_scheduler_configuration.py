@@ -191,3 +191,39 @@ def test_each_pod_goes_by_the_profile_it_asks_for():
     pods = (pod("one"), pod("two", scheduler="packer"), pod("three", scheduler="nobody"))
     answers = schedule_cluster(cluster(*pods), "result", profiles)
     assert {a["pod"]: a["chosen"] for a in answers} == {"default/one": "b", "default/two": "a"}
+
+
+class Picky(ColumnPlugin):
+    """A plugin that has to be told something."""
+
+    name = "Own"
+
+    def __init__(self, label, least=0):
+        self.label, self.least = label, least
+
+
+def test_a_plugin_of_ones_own_is_made_with_its_arguments():
+    enabled = {"filter": {"enabled": [{"name": "Own"}]}}
+
+    def own(**fields):
+        [profile] = load_configuration({**HEAD, "profiles": [{"plugins": enabled, **fields}]}, {"Own": Picky}).values()
+        return next(plugin for plugin in profile.filters if plugin.name == "Own")
+
+    made = own(pluginConfig=[{"name": "Own", "args": {"label": "gen", "least": 3}}])
+    assert (made.label, made.least) == ("gen", 3)
+    with pytest.raises(ConfigurationError, match="label") as caught:
+        own()
+    assert caught.value.path == "profiles[0].pluginConfig"
+    with pytest.raises(ConfigurationError, match="unexpected keyword argument 'size'") as caught:
+        own(pluginConfig=[{"name": "Own", "args": {"size": 3}}])
+    assert caught.value.path == "profiles[0].pluginConfig[0].args"
+
+
+def test_a_plugin_that_nothing_enables_is_not_made():
+    load_configuration({**HEAD, "profiles": [{}]}, {"Own": Picky})
+
+
+def test_paths_begin_with_where_the_configuration_stands():
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration({**HEAD, "profiles": [{"size": 3}]}, at="request.config")
+    assert caught.value.path == "request.config.profiles[0].size"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from reconciler.cli.printers._cells import NONE, since
-from reconciler.cli.printers._columns import columns
+from reconciler.printers.cells import NONE, since
+from reconciler.printers.columns import columns
 from state.objects import ContainerState, ContainerStateTerminated, ContainerStatus, Pod
 from state.times import parse_time
 

@@ -1,31 +1,14 @@
-"""Objects as ``kubectl get`` prints them: a table for each kind, in kubectl's columns and words."""
+"""Objects as text: kubectl's columns on a screen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.cli.printers import cluster, network, pods, storage, workloads
-from reconciler.cli.printers._cells import since
-from reconciler.cli.printers._columns import Columns, columns
-from reconciler.cli.printers.pods import PodState, pod_state
 from reconciler.cli.tables import Table
+from reconciler.printers import PodState, pod_state, printer_of
 from state.objects import AnyObject, kind_key
 
 __all__ = ["PodState", "object_name", "object_table", "object_tables", "pod_state"]
-
-
-def _name_and_age(obj: AnyObject, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, since(obj.metadata.creation_timestamp, now))
-
-
-_ANY_KIND = columns("NAME,AGE", _name_and_age)
-_PRINTERS: dict[str, Columns] = {
-    **cluster.PRINTERS,
-    **network.PRINTERS,
-    **pods.PRINTERS,
-    **storage.PRINTERS,
-    **workloads.PRINTERS,
-}
 
 
 def object_name(obj: AnyObject) -> str:
@@ -46,7 +29,7 @@ def object_table(
         namespaces: a column with the namespace in front, as for ``--all-namespaces``.
         kinds: the kind before the name, as where several kinds are listed.
     """
-    printer = _PRINTERS.get(kind_key(objects[0]), _ANY_KIND)
+    printer = printer_of(kind_key(objects[0]))
     shown = [place for place, header in enumerate(printer.headers) if wide or header not in printer.wide]
     names = printer.headers.index("NAME")
     rows = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.cli.printers._cells import NONE, UNKNOWN, boolean, since
-from reconciler.cli.printers._columns import columns
+from reconciler.printers.cells import NONE, UNKNOWN, boolean, since
+from reconciler.printers.columns import columns
 from state.objects import (
     ConfigMap,
     Event,

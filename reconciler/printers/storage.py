@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.cli.printers._cells import NONE, UNSET, access_modes, boolean, since, storage
-from reconciler.cli.printers._columns import columns
+from reconciler.printers.cells import NONE, UNSET, access_modes, boolean, since, storage
+from reconciler.printers.columns import columns
 from state.objects import (
     CSIDriver,
     CSINode,

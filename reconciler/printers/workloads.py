@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.cli.printers._cells import NONE, boolean, count, images, labels, selector, since, template_images
-from reconciler.cli.printers._columns import columns
+from reconciler.printers.cells import NONE, boolean, count, images, labels, selector, since, template_images
+from reconciler.printers.columns import columns
 from state.objects import (
     ControllerRevision,
     CronJob,

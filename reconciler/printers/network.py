@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.cli.printers._cells import NONE, UNKNOWN, UNSET, labels, listed, since
-from reconciler.cli.printers._columns import columns
+from reconciler.printers.cells import NONE, UNKNOWN, UNSET, labels, listed, since
+from reconciler.printers.columns import columns
 from state.objects import Endpoints, EndpointSlice, Service, ServicePort
 
 
