@@ -1,7 +1,7 @@
 """What to do: one module per concern, and the order in which the loop visits them.
 
-To add a controller, write a ``Concern`` in a module of its own and name it in ``CONCERNS``; a distribution adds one by an
-entry point in the group ``reconciler.concerns``.
+To add a controller, write a ``Concern`` in a module of its own and name it in ``CONCERNS``; a distribution adds one by
+an entry point in the group ``reconciler.concerns``.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ from state.objects import (
 from state.snapshot import Change, Key
 from state.workspace import Workspace, controller_uid
 
-#: Pods that one look at a controller creates or deletes at most; the rest follows in the next pass. (Kubernetes takes 500,
-#: to spare its API server.)
+#: Pods that one look at a controller creates or deletes at most; the rest follows in the next pass. (Kubernetes takes
+#: 500, to spare its API server.)
 BURST = 10_000
 KINDS = ("ReplicaSet", "ReplicationController")
 _FAILURE = "ReplicaFailure"
