@@ -62,16 +62,16 @@ def fields_of_types(kind, seen):
 
 def fields_of_schema():
     """Each struct of the schema with the JSON names of its fields, those of embedded ones included."""
-    from rules.template_hash import _structs
+    from rules.template_hash import go_structs
 
     def names(struct):
-        for field, kind, json in _structs()[struct]:
+        for field, kind, json in go_structs()[struct]:
             if kind == "-":
                 yield from names(field)
             else:
                 yield json
 
-    return {struct: set(names(struct)) for struct in _structs()}
+    return {struct: set(names(struct)) for struct in go_structs()}
 
 
 #: Not allowed in a template, or printed in a way of their own.
