@@ -205,6 +205,22 @@ class Snapshot:
             tables = tables.set(kind, _changed(tables.get(kind, pmap()), changes))
         return Snapshot(tables, self.revision + 1 if revision is None else revision)
 
+    def with_tables(
+        self, changed: Iterable[tuple[str, list[NsName], dict[NsName, AnyObject]]], revision: int
+    ) -> Snapshot:
+        """The snapshot with some kinds' tables as they are now: kind, what changed in it, and the whole table."""
+        tables = self._tables
+        for kind, ns_names, now in changed:
+            table = tables.get(kind, pmap())
+            if len(ns_names) * _REBUILD_SHARE > len(now):
+                table = pmap(now)
+            else:
+                for ns_name in ns_names:
+                    obj = now.get(ns_name)
+                    table = table.discard(ns_name) if obj is None else table.set(ns_name, obj)
+            tables = tables.set(kind, table)
+        return Snapshot(tables, revision)
+
 
 def _changed(table: PMap[NsName, AnyObject], changes: list[Change]) -> PMap[NsName, AnyObject]:
     """The table with the changes made, by whichever way is cheaper."""

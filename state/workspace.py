@@ -141,18 +141,22 @@ class Workspace:
         for listener in self._listeners:
             listener(change)
 
-    def commit(self) -> Delta:
-        """Makes the next snapshot of all changes since the last one, and returns these, sorted by key.
-
-        Without changes the snapshot and its revision stay.
-        """
-        delta = tuple(
+    def changes(self) -> Delta:
+        """What was changed since the last commit, sorted by key; what came and went is no change."""
+        return tuple(
             Change(key, old, new) for key, old in sorted(self._before.items()) if old is not (new := self.get(key))
         )
+
+    def commit(self) -> None:
+        """Makes the next snapshot of all changes since the last one. Without any, the snapshot and its revision stay."""
+        changed: dict[str, list[NsName]] = {}
+        for key, old in self._before.items():
+            if old is not self.get(key):
+                changed.setdefault(key[0], []).append((key[1], key[2]))
         self._before.clear()
-        if delta:
-            self.snapshot = self.snapshot.apply(delta, self.revision)
-        return delta
+        if changed:
+            tables = ((kind, ns_names, self._tables[kind]) for kind, ns_names in changed.items())
+            self.snapshot = self.snapshot.with_tables(tables, self.revision)
 
 
 def controller_uid(obj: AnyObject) -> str | None:

@@ -189,14 +189,15 @@ def test_a_commit_is_the_difference_of_the_snapshots(before, after):
         if verb != "commit":
             carry_out(ws, [(verb, obj)])
     was_changed = ws.is_changed
-    delta = ws.commit()
+    delta = ws.changes()
+    ws.commit()
     assert not ws.is_changed
     assert old.apply(delta, ws.snapshot.revision) == ws.snapshot
     assert [change.key for change in delta] == sorted(change.key for change in delta)
     assert list(ws.snapshot) == [obj for kind in ws.kinds for _, obj in sorted(ws.table(kind).items())]
     assert ws.snapshot.revision == old.revision + bool(delta)
     assert not delta or was_changed
-    assert ws.commit() == ()
+    assert ws.changes() == ()
 
 
 @settings(deadline=None)
@@ -227,7 +228,8 @@ def test_what_came_and_went_is_no_change():
     ws.put(ConfigMap(metadata=ObjectMeta(name="a")))
     ws.remove(Key("ConfigMap", "", "a"))
     ws.remove(Key("ConfigMap", "", "never was"))
-    assert ws.commit() == ()
+    assert ws.changes() == ()
+    ws.commit()
     assert ws.snapshot.revision == 7
     assert ws.kinds == []
 

@@ -1,0 +1,325 @@
+"""A store in etcd, for several programs on one state. Speaks etcd's v3 API over gRPC, with the stubs of ``aetcd``.
+
+Conditions are transactions on the key's revision. All watches of a process share one stream of the whole key space:
+there every revision has an event, so that a gap can't go unseen, and how far the news has come is always known.
+
+Keys and revisions are etcd's own; what others write there shows as well.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import grpc
+from aetcd import rpc
+
+from state.store.base import Store
+from state.store.feed import Feed
+from state.store.records import (
+    FIRST_REVISION,
+    LAST,
+    CompactedError,
+    Entry,
+    Event,
+    FutureRevisionError,
+    Page,
+    Refused,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+    TooLargeError,
+    Write,
+    decide,
+    overdue,
+)
+
+#: Recent changes kept in memory for watches; older ones are asked for again.
+_WINDOW_BYTES = 16 * 2**20
+#: Writes under way at the same time for one caller.
+_IN_FLIGHT = 128
+#: Seconds for one answer, and for all of the history that a late watch needs.
+_TIMEOUT, _HISTORY_TIMEOUT = 10.0, 120.0
+#: Seconds between two tries to follow the changes.
+_RETRY = 0.2
+#: In etcd the range from this key to this end is all keys.
+_ALL = b"\0"
+#: Ends a stream whose server has lost the cluster's leader, which otherwise would stay silent.
+_NEEDS_LEADER = (("hasleader", "true"),)
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # a list can have any size
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_DELETE = 1
+
+
+class EtcdStore(Store):
+    """The store at some endpoints (``HOST:PORT``) of one cluster; when one fails, the next is asked.
+
+    ``keep`` is how many revisions of history are kept; 0 leaves compaction to others. ``window_bytes`` bounds the
+    memory used for recent changes.
+
+    Raises:
+        StoreUnavailableError: there is no etcd.
+    """
+
+    def __init__(self, endpoints: Sequence[str], *, keep: int = 0, window_bytes: int = _WINDOW_BYTES) -> None:
+        self._place = ",".join(endpoints)
+        self._keep = keep
+        self._members = tuple(map(_Member, endpoints))
+        #: Which member is asked.
+        self._turn = 0
+        self._compacted = 0
+        self._closing = threading.Event()
+        try:
+            self.feed = Feed(self.revision(), window_bytes)
+        except BaseException:
+            self._hang_up()
+            raise
+        self._follower = threading.Thread(target=self._follow, name="etcd-watch", daemon=True)
+        self._follower.start()
+
+    @classmethod
+    def at(cls, place: str, *, keep: int = 0) -> EtcdStore:
+        """The store of a URL, without its scheme: ``//HOST:PORT[,HOST:PORT…]``."""
+        endpoints = place.removeprefix("//").rstrip("/").split(",")
+        if not place.startswith("//") or not all(map(_is_endpoint, endpoints)):
+            msg = f"'etcd:{place}' names no store; expected 'etcd://HOST:PORT[,HOST:PORT…]'"
+            raise StoreError(msg)
+        return cls(endpoints, keep=keep)
+
+    def close(self) -> None:
+        """Hangs up."""
+        if not self._closing.is_set():
+            self.feed.close(f"the store at {self._place} is closed")
+            self._hang_up()
+            self._follower.join()
+
+    def _hang_up(self) -> None:
+        self._closing.set()
+        for member in self._members:
+            member.channel.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        """The revision of the last change in the cluster."""
+        return int(self._read(rpc.RangeRequest(key=_ALL, count_only=True)).header.revision)
+
+    def compacted(self) -> int:
+        """The revision at which history begins, as far as this process has heard; others may have compacted more."""
+        return self._compacted
+
+    def get(self, key: str) -> Entry | None:
+        """What the key holds now."""
+        found = self._read(rpc.RangeRequest(key=key.encode())).kvs
+        return _entry(found[0]) if found else None
+
+    def list(self, prefix: str, *, revision: int | None = None, limit: int | None = None, after: str = "") -> Page:
+        """The entries with a prefix as of a revision."""
+        start = max(prefix, after + "\0") if after else prefix or "\0"
+        wanted = 0 if revision is None else max(revision, FIRST_REVISION)
+        answer = self._read(
+            rpc.RangeRequest(key=start.encode(), range_end=(prefix + LAST).encode(), limit=limit, revision=wanted)
+        )
+        found = tuple(map(_entry, answer.kvs))
+        return Page(found, wanted or answer.header.revision, answer.count - len(found))
+
+    def _read(self, request: Any) -> Any:
+        """Asks one member after the other until one answers."""
+        for _ in range(len(self._members) - 1):
+            with suppress(StoreUnavailableError):
+                return self._call("Range", request)
+        return self._call("Range", request)
+
+    def _call(self, method: str, request: Any) -> Any:
+        with self._member(getattr(request, "revision", 0)) as member:
+            return getattr(member.kv, method)(request, timeout=_TIMEOUT)
+
+    @contextmanager
+    def _member(self, revision: int = 0) -> Iterator[_Member]:
+        """The member to ask now; says in the store's words what it says. The next one is asked after a failure."""
+        turn = self._turn
+        try:
+            if self._closing.is_set():
+                msg = f"the store at {self._place} is closed"
+                raise StoreUnavailableError(msg)
+            yield self._members[turn]
+        except grpc.RpcError as error:
+            failure = self._explained(error, revision)
+            if isinstance(failure, StoreUnavailableError):
+                self._turn = (turn + 1) % len(self._members)
+            raise failure from error
+
+    def _explained(self, error: Any, revision: int) -> StoreError:
+        code, text = error.code(), error.details() or ""
+        if code is grpc.StatusCode.OUT_OF_RANGE and "future" in text:
+            return FutureRevisionError(revision, self.revision())
+        if code is grpc.StatusCode.OUT_OF_RANGE and "compacted" in text:
+            return CompactedError(revision, self._find_compacted())
+        message = f"etcd at {self._place}: {text} ({code.name})"
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "space" in text:
+            return StoreFullError(message)
+        if code is grpc.StatusCode.INVALID_ARGUMENT and "too large" in text:
+            return TooLargeError(message)
+        return StoreUnavailableError(message)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _write(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
+        if len(writes) == 1:
+            results = [_outcome(writes[0], self._call("Txn", _transaction(writes[0])))]
+        else:
+            results = [result for part in _independent(writes) for result in self._write_together(part)]
+        newest = max((result.revision for result in results if isinstance(result, Entry)), default=0)
+        self.compact(overdue(newest, self._compacted, self._keep))
+        return results
+
+    def _write_together(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
+        """Sends all, then waits for all: when this ends, none is under way any more."""
+        with self._member() as member:
+            calls = [member.kv.Txn.future(_transaction(write), timeout=_TIMEOUT) for write in writes]
+            for call in calls:
+                call.exception()
+            return [_outcome(write, call.result()) for write, call in zip(writes, calls, strict=True)]
+
+    def compact(self, revision: int) -> None:
+        """Has etcd forget what was before a revision."""
+        if revision > max(self._compacted, FIRST_REVISION):
+            with suppress(CompactedError):  # another program did it already
+                self._call("Compact", rpc.CompactionRequest(revision=revision))
+        self._compacted = max(self._compacted, revision)
+
+    # -- what changed --------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Brings all changes into the feed until the store is closed; for a thread of its own."""
+        try:
+            while not self._closing.is_set():
+                try:
+                    self._check_going_forward()
+                    for events in self._changes(self.feed.revision):
+                        self.feed.append(events, events[-1].revision)
+                except CompactedError as error:
+                    self.feed.skip(error.compacted)
+                except StoreUnavailableError:
+                    self._closing.wait(_RETRY)
+        except StoreError as error:
+            self.feed.close(str(error))
+        except BaseException as error:
+            self.feed.close(f"following etcd at {self._place} failed: {error!r}")
+            raise
+
+    def _check_going_forward(self) -> None:
+        now = self.revision()
+        if now < self.feed.revision:
+            msg = f"etcd at {self._place} went back from revision {self.feed.revision} to {now}"
+            raise StoreError(msg)
+
+    def _changes(self, after: int, timeout: float | None = None) -> Iterator[Sequence[Event]]:
+        """All changes of all keys after a revision, as they come; what happened at one revision comes together."""
+        create = rpc.WatchCreateRequest(key=_ALL, range_end=_ALL, start_revision=after + 1, prev_kv=True)
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        requests.put(rpc.WatchRequest(create_request=create))
+        with self._member(after) as member:
+            answers = member.watch(iter(requests.get, None), timeout=timeout, metadata=_NEEDS_LEADER)
+            try:
+                for answer in answers:
+                    if answer.compact_revision:
+                        self._compacted = max(self._compacted, answer.compact_revision)
+                        raise CompactedError(after, answer.compact_revision)
+                    if answer.canceled:
+                        msg = f"etcd at {self._place} ended a watch: {answer.cancel_reason}"
+                        raise StoreUnavailableError(msg)
+                    if answer.events:
+                        yield [_event(event) for event in answer.events]
+            finally:
+                requests.put(None)
+                answers.cancel()
+
+    def _find_compacted(self) -> int:
+        """The revision at which history begins. Etcd says so to a watch that wants all of it, and to nobody else."""
+        with suppress(CompactedError):
+            next(self._changes(0, _TIMEOUT), None)
+        return self._compacted
+
+    def _history(self, prefix: str, after: int, upto: int) -> Sequence[Event]:
+        if after < self._compacted:
+            raise CompactedError(after, self._compacted)
+        found: list[Event] = []
+        if upto > FIRST_REVISION:
+            for events in self._changes(after, _HISTORY_TIMEOUT):
+                found.extend(event for event in events if event.revision <= upto and event.key.startswith(prefix))
+                if events[-1].revision >= upto:
+                    break
+        return found
+
+
+class _Member:
+    """One server of the cluster."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+        self.kv = rpc.KVStub(self.channel)
+        self.watch = rpc.WatchStub(self.channel).Watch
+
+
+def _is_endpoint(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+
+
+def _entry(found: Any) -> Entry:
+    return Entry(found.key.decode(), found.value, found.mod_revision)
+
+
+def _event(event: Any) -> Event:
+    """An event; of keys that aren't text, which others wrote, the key is as near as can be."""
+    now, before = event.kv, event.prev_kv
+    key = now.key.decode(errors="replace")
+    previous = Entry(key, before.value, before.mod_revision) if before.mod_revision else None
+    return Event(now.mod_revision, key, None if event.type == _DELETE else now.value, previous)
+
+
+def _independent(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+    """Parts of the writes that can be under way together: not too many, and no two of one key."""
+    part: dict[str, Write] = {}
+    for write in writes:
+        if write.key in part or len(part) == _IN_FLIGHT:
+            yield list(part.values())
+            part = {}
+        part[write.key] = write
+    yield list(part.values())
+
+
+def _transaction(write: Write) -> Any:
+    """Do it if the condition holds; else say what the key holds."""
+    key = write.key.encode()
+    condition = rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=write.expected or 0)
+    if write.expected is None:
+        condition.result = rpc.Compare.GREATER
+    if write.value is None:
+        change = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key, prev_kv=True))
+    else:
+        change = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=write.value))
+    look = rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
+    return rpc.TxnRequest(compare=[condition], success=[change], failure=[look])
+
+
+def _outcome(write: Write, answer: Any) -> Entry | Refused:
+    if answer.succeeded:
+        value = write.value
+        if value is None:
+            value = answer.responses[0].response_delete_range.prev_kvs[0].value
+        return Entry(write.key, value, answer.header.revision)
+    found = answer.responses[0].response_range.kvs
+    refused = decide(write, _entry(found[0]) if found else None)
+    assert refused is not None, f"etcd refused {write}, which {found} allows"
+    return refused

@@ -1,0 +1,242 @@
+"""The news of a store, for any number of watches: one list of events for each prefix that somebody watches, and a
+revision as each watch's place in it.
+
+A watch costs nothing but its place: there are no queues that a slow reader could fill, and a thousand watches of one
+prefix share one list. What has become too old for the list is read from the store's history.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from types import TracebackType
+from typing import Self
+
+from state.store.records import Event, StoreUnavailableError
+
+#: ``(prefix, after, upto)`` gives the events in between that a feed doesn't have any more.
+History = Callable[[str, int, int], Sequence[Event]]
+
+_revision = attrgetter("revision")
+
+
+class Feed:
+    """The events from some revision on. The store appends, watches read.
+
+    ``window_bytes`` bounds what is kept in memory; None keeps all until ``forget``.
+    """
+
+    def __init__(self, revision: int, window_bytes: int | None = None) -> None:
+        #: The revision up to which everything is known here.
+        self.revision = revision
+        #: Guards everything in here, and whatever a store wants to change together with it.
+        self.lock = threading.Lock()
+        self._all = _Channel("", revision)
+        self._channels: dict[str, _Channel] = {}
+        self._window = window_bytes
+        self._bytes = 0
+        #: Why there will be no more, once it is so.
+        self.closed = ""
+
+    def append(self, events: Sequence[Event], revision: int) -> None:
+        """Publishes what happened up to a revision, oldest first. Never a part of what happened at one revision. If the
+        first event doesn't follow on the last one, what is missing is skipped.
+        """
+        with self.lock:
+            self.append_locked(events, revision)
+
+    def append_locked(self, events: Sequence[Event], revision: int) -> None:
+        """As ``append``, for a store that holds the lock."""
+        assert revision >= self.revision, f"revision {revision} comes after {self.revision}"
+        before = events[0].revision - 1 if events else revision
+        if before > self.revision:
+            self.skip_locked(before)
+        self._all.events.extend(events)
+        self.revision = revision
+        for event in events:
+            self._bytes += event.size
+            for channel in self._channels_of(event.key):
+                channel.wake(event.revision - 1)
+                channel.events.append(event)
+        if self._window is not None and self._bytes > self._window:
+            half = self._all.events[len(self._all.events) // 2].revision
+            self.forget_locked(half)
+
+    def _channels_of(self, key: str) -> Sequence[_Channel]:
+        """Those whose prefix the key has."""
+        if len(self._channels) <= len(key):
+            return [channel for prefix, channel in self._channels.items() if key.startswith(prefix)]
+        found = (self._channels.get(key[:length]) for length in range(len(key) + 1))
+        return [channel for channel in found if channel is not None]
+
+    def forget_locked(self, revision: int) -> None:
+        """Drops the events up to a revision from memory; for a store that holds the lock."""
+        self._bytes -= sum(event.size for event in self._all.forget(revision))
+        for channel in self._channels.values():
+            channel.forget(revision)
+
+    def skip(self, revision: int) -> None:
+        """Says that what happened up to a revision is not going to be appended: watches look for it in the history."""
+        with self.lock:
+            self.skip_locked(revision)
+
+    def skip_locked(self, revision: int) -> None:
+        """As ``skip``, for a store that holds the lock."""
+        self.revision = max(self.revision, revision)
+        self._bytes = 0
+        for channel in (self._all, *self._channels.values()):
+            channel.events.clear()
+            channel.floor = self.revision
+            channel.wake(0)
+
+    def since(self, revision: int) -> Sequence[Event]:
+        """The events in memory after a revision, for a store that holds the lock."""
+        return self._all.since(revision)
+
+    def close(self, reason: str) -> None:
+        """Tells everybody who reads or waits that there will be no more, and why."""
+        with self.lock:
+            self.closed = self.closed or reason
+            for channel in self._channels.values():
+                channel.wake(0)
+
+    def check_open(self) -> None:
+        """Raises StoreUnavailableError once the feed is closed."""
+        if self.closed:
+            raise StoreUnavailableError(self.closed)
+
+    # -- for watches ---------------------------------------------------------------------------------------------------
+
+    def watch(self, prefix: str, after: int, history: History, on_ready: Callable[[], None] | None) -> Watch:
+        """A watch of a prefix from a revision on."""
+        with self.lock:
+            self.check_open()
+            channel = self._channels.get(prefix)
+            if channel is None:
+                channel = self._channels[prefix] = _Channel(prefix, self._all.floor)
+                channel.events = [event for event in self._all.events if event.key.startswith(prefix)]
+            channel.watches += 1
+            watch = Watch(self, channel, after, history, on_ready)
+            if after >= channel.floor and not channel.since(after):
+                channel.waiting[watch] = None
+            return watch
+
+    def leave(self, prefix: str, watch: Watch) -> None:
+        """Ends a watch; the list of a prefix goes with the last one."""
+        with self.lock:
+            channel = self._channels[prefix]
+            channel.waiting.pop(watch, None)
+            channel.watches -= 1
+            if not channel.watches:
+                del self._channels[prefix]
+
+
+class _Channel:
+    """The events of one prefix; those up to ``floor`` may be missing."""
+
+    __slots__ = ("events", "floor", "prefix", "waiting", "watches")
+
+    def __init__(self, prefix: str, floor: int) -> None:
+        self.prefix = prefix
+        self.events: list[Event] = []
+        self.floor = floor
+        self.watches = 0
+        #: Who has read everything, and is to be told of the next event.
+        self.waiting: dict[Watch, None] = {}
+
+    def since(self, revision: int) -> list[Event]:
+        return self.events[bisect_right(self.events, revision, key=_revision) :]
+
+    def forget(self, revision: int) -> list[Event]:
+        count = bisect_right(self.events, revision, key=_revision)
+        gone, self.events = self.events[:count], self.events[count:]
+        if gone:
+            self.floor = gone[-1].revision
+        return gone
+
+    def wake(self, revision: int) -> None:
+        """Tells those who wait that there is news; up to a revision there was none."""
+        if self.waiting:
+            waiting, self.waiting = self.waiting, {}
+            for watch in waiting:
+                watch.wake(revision)
+
+
+class Watch:
+    """One watcher's place in the news: all changes up to ``revision`` have been read, whether there were any or not.
+
+    So after each read ``revision`` is what Kubernetes calls a bookmark: a later watch can go on from it.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        channel: _Channel,
+        after: int,
+        history: History,
+        on_ready: Callable[[], None] | None,
+    ) -> None:
+        self.prefix = channel.prefix
+        self.revision = after
+        self._feed = feed
+        self._channel = channel
+        self._history = history
+        self._on_ready = on_ready
+        self._ready = threading.Event()
+        self._closed = False
+
+    def read(self, timeout: float | None = 0) -> Sequence[Event]:
+        """What is new since the last read; waits for it up to ``timeout`` seconds (None: as long as it takes). May be
+        nothing.
+
+        Raises:
+            CompactedError: the watch was left so far behind that events are lost. It stays where it is.
+            StoreUnavailableError: the store was closed, or the history can't be read now.
+        """
+        events = self._take()
+        if not events and timeout != 0:
+            self._ready.wait(timeout)
+            events = self._take()
+        return events
+
+    def _take(self) -> Sequence[Event]:
+        while True:
+            with self._feed.lock:
+                self._feed.check_open()
+                if self._closed:
+                    raise ValueError(f"the watch of {self.prefix!r} is closed")
+                self._ready.clear()
+                self._channel.waiting[self] = None
+                floor = self._channel.floor
+                if self.revision >= floor:
+                    events = self._channel.since(self.revision)
+                    self.revision = max(self.revision, self._feed.revision)
+                    return events
+            old = self._history(self.prefix, self.revision, floor)
+            self.revision = floor
+            if old:
+                return old
+
+    def wake(self, revision: int) -> None:
+        """Says that there is something to read, but nothing up to a revision; for a feed that holds the lock."""
+        self.revision = max(self.revision, revision)
+        self._ready.set()
+        if self._on_ready is not None:
+            self._on_ready()
+
+    def close(self) -> None:
+        """Ends the watch. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._feed.leave(self.prefix, self)
+            self._ready.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,136 @@
+"""Which of several programs on one store is to act: leader election with a Lease, as client-go's ``leaderelection``.
+
+Each candidate calls ``tick`` every few seconds with its own time. Nobody's clock is compared with anybody else's: a
+candidate takes over a lease that it has *seen* unchanged for as long as the lease lasts. The leader stops to be one by
+its own clock some time before that, so that two never act at the same time as long as clocks run equally fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from state.objects import Lease, LeaseSpec, ObjectMeta, replace
+from state.snapshot import Key
+from state.store.base import Store
+from state.store.layout import decode, encode, path_of
+from state.store.records import Entry, Refused, StoreError
+from state.times import format_micro_time
+
+_SECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a lease lasts, in seconds; the defaults are kube-controller-manager's.
+
+    A leader that couldn't renew for ``renew_deadline`` steps down; ``retry`` is how often to call ``tick``.
+    """
+
+    duration: int = 15
+    renew_deadline: int = 10
+    retry: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry < self.renew_deadline < self.duration:
+            msg = f"{self}: expected 0 < retry < renew_deadline < duration"
+            raise ValueError(msg)
+
+
+class Candidate:
+    """One program that would lead. ``identity`` must be its own alone. For one thread.
+
+    The lease is an object as any other (``kubectl get lease`` shows who leads), by default where Kubernetes keeps its
+    own.
+    """
+
+    def __init__(
+        self, store: Store, identity: str, *, name: str, namespace: str = "kube-system", terms: Terms | None = None
+    ) -> None:
+        self.identity = identity
+        self._store = store
+        self._key = path_of(Key("Lease", namespace, name))
+        self._meta = ObjectMeta(name=name, namespace=namespace)
+        self._terms = Terms() if terms is None else terms
+        self._seen: Entry | None = None
+        #: When the lease was last seen to have changed.
+        self._seen_at = 0
+        #: When this candidate last began a renewal that succeeded; None if it doesn't lead.
+        self._renewed_at: int | None = None
+
+    def leads(self, now: int) -> bool:
+        """Whether this candidate may act at a time (µs). Ask before each act; it costs nothing."""
+        return self._renewed_at is not None and now < self._renewed_at + self._terms.renew_deadline * _SECOND
+
+    def tick(self, now: int) -> bool:
+        """Renews the lease or tries to get it, and says whether this candidate leads.
+
+        Raises:
+            StoreError: the store can't be asked. Whoever leads goes on to do so until its deadline; tick again.
+        """
+        self._look(now)
+        lease = self._lease()
+        holder = None if lease is None else lease.spec.holder_identity
+        if holder == self.identity:
+            self._take(now, lease)
+        else:
+            self._renewed_at = None
+            if not holder or now >= self._seen_at + self._lasts(lease):
+                self._take(now, lease)
+        return self.leads(now)
+
+    def release(self, now: int) -> None:
+        """Steps down at once, so that others needn't wait; for an orderly end. No longer leading, it does nothing.
+
+        Raises:
+            StoreError: the store can't be asked; the lease then runs out.
+        """
+        self._renewed_at = None
+        self._look(now)
+        lease = self._lease()
+        if lease is not None and lease.spec.holder_identity == self.identity:
+            self._write(now, replace(lease.spec, holder_identity="", lease_duration_seconds=1))
+
+    def _look(self, now: int) -> None:
+        current = self._store.get(self._key)
+        if current != self._seen:
+            self._seen, self._seen_at = current, now
+
+    def _lease(self) -> Lease | None:
+        if self._seen is None:
+            return None
+        lease = decode(self._seen.value, self._seen.revision)
+        if not isinstance(lease, Lease):
+            msg = f"{self._key} holds a {lease.kind}; expected a Lease"
+            raise StoreError(msg)
+        return lease
+
+    def _lasts(self, lease: Lease | None) -> int:
+        """How long the holder said that it holds the lease, µs."""
+        said = None if lease is None else lease.spec.lease_duration_seconds
+        return (self._terms.duration if said is None else said) * _SECOND
+
+    def _take(self, now: int, lease: Lease | None) -> None:
+        """Writes this candidate into the lease, unless somebody else was faster."""
+        spec = LeaseSpec() if lease is None else lease.spec
+        time = format_micro_time(now)
+        if spec.holder_identity != self.identity:
+            transitions = 0 if lease is None else (spec.lease_transitions or 0) + 1
+            spec = replace(spec, holder_identity=self.identity, acquire_time=time, lease_transitions=transitions)
+        if self._write(now, replace(spec, renew_time=time, lease_duration_seconds=self._terms.duration)):
+            self._renewed_at = now
+
+    def _write(self, now: int, spec: LeaseSpec) -> bool:
+        """Stores the lease, if it is still as it was seen."""
+        lease = self._lease() or Lease(metadata=self._meta)
+        value = encode(replace(lease, spec=spec))
+        try:
+            if self._seen is None:
+                self._seen = self._store.create(self._key, value)
+            else:
+                self._seen = self._store.update(self._key, value, self._seen.revision)
+        except Refused as error:
+            self._seen, self._seen_at = error.current, now
+            self._renewed_at = None
+            return False
+        self._seen_at = now
+        return True

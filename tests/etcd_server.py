@@ -1,0 +1,99 @@
+"""A real etcd for tests: one server on ephemeral ports and a directory of its own, that can be killed and come back."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from state.store import Store, StoreUnavailableError, open_store
+
+#: Seconds that a start may take.
+PATIENCE = 30.0
+
+
+def _require_etcd() -> None:
+    """Skips the test, and says why, where there is no etcd or no client."""
+    if shutil.which("etcd") is None:
+        pytest.skip("etcd is not installed (Debian: apt-get install etcd-server)")
+    pytest.importorskip("aetcd", reason="aetcd is not installed (pip install 'reconciler[etcd]')")
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+class EtcdServer:
+    """One member, its own cluster, until the end of the ``with``. Options are etcd's command line.
+
+    Skips the test where there is no etcd.
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        _require_etcd()
+        self._directory = directory
+        self._options = options
+        self._client_port, self._peer_port = _free_ports(2)
+        self._process: subprocess.Popen | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """What ``open_store`` takes."""
+        return f"etcd://127.0.0.1:{self._client_port}"
+
+    def start(self) -> None:
+        """Starts it on the data that there is, and waits until it answers."""
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._client_port, self._peer_port))
+        with (self._directory / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    "etcd",
+                    "--name=test",
+                    f"--data-dir={self._directory / 'data'}",
+                    f"--listen-client-urls={client}",
+                    f"--advertise-client-urls={client}",
+                    f"--listen-peer-urls={peer}",
+                    f"--initial-advertise-peer-urls={peer}",
+                    f"--initial-cluster=test={peer}",
+                    *self._options,
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        self.open().close()
+
+    def open(self) -> Store:
+        """A store on it; waits until it answers."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return open_store(self.url)
+            except StoreUnavailableError:
+                assert time.monotonic() < deadline, (self._directory / "etcd.log").read_text()[-2000:]
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL, whatever it is doing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self.kill()

@@ -1,0 +1,124 @@
+"""The store in a real etcd, which these tests start."""
+
+from __future__ import annotations
+
+import shutil
+from unittest.mock import Mock
+
+import pytest
+from etcd_server import EtcdServer
+
+from state.store import ABSENT, CompactedError, StoreFullError, StoreUnavailableError, Write, open_store
+from state.store.conformance import StoreConformance, read_up_to
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with EtcdServer(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server):
+    with server.open() as store:
+        for entry in store.list("").entries:
+            store.delete(entry.key)
+        yield store
+
+
+class TestEtcd(StoreConformance):
+    """As any store."""
+
+    @pytest.fixture
+    def store(self, store):
+        return store
+
+
+class TestEtcdWithoutMemory(StoreConformance):
+    """As any store, though next to nothing of what happened is kept in memory."""
+
+    @pytest.fixture
+    def store(self, server, store):
+        from state.store.etcd import EtcdStore
+
+        with EtcdStore([server.url.removeprefix("etcd://")], window_bytes=1) as other:
+            yield other
+
+
+def test_no_server_is_unavailable():
+    pytest.importorskip("aetcd")
+    with pytest.raises(StoreUnavailableError, match=r"etcd at 127\.0\.0\.1:1: .*\(UNAVAILABLE\)"):
+        open_store("etcd://127.0.0.1:1")
+
+
+def test_another_member_is_asked_when_one_fails(server):
+    with open_store(f"etcd://127.0.0.1:1,{server.url.removeprefix('etcd://')}") as store:
+        entry = store.create("/failover", b"")
+        assert store.get("/failover") == entry
+
+
+def test_programs_see_what_others_write_and_compact(server, store):
+    start = store.revision()
+    with server.open() as other, store.watch("/", start) as watch:
+        entry = other.create("/a", b"")
+        assert [event.key for event in read_up_to(watch, entry.revision)] == ["/a"]
+        other.compact(entry.revision)
+        with pytest.raises(CompactedError, match=f"begins at {entry.revision}"):
+            store.list("/", revision=start)
+        store.compact(entry.revision)
+        with pytest.raises(CompactedError):
+            store.watch("/", start)
+
+
+def test_a_watch_goes_on_when_the_server_comes_back(tmp_path):
+    with EtcdServer(tmp_path) as server, server.open() as store, store.watch("/", 1) as watch:
+        store.create("/a", b"")
+        server.kill()
+        with pytest.raises(StoreUnavailableError):
+            store.create("/b", b"")
+        server.start()
+        with server.open() as other:
+            entry = other.create("/b", b"")
+        assert [event.key for event in read_up_to(watch, entry.revision)] == ["/a", "/b"]
+
+
+def test_what_was_compacted_while_the_stream_was_down_is_said_to_be_lost(tmp_path):
+    with (
+        EtcdServer(tmp_path) as server,
+        server.open() as store,
+        store.watch("/", 1) as late,
+        store.watch("/", 1) as quick,
+    ):
+        read_up_to(quick, store.create("/a", b"").revision)
+        store._check_going_forward = Mock(side_effect=StoreUnavailableError("held back"))
+        server.kill()
+        server.start()
+        with server.open() as other:
+            other.create("/b", b"")
+            revision = other.create("/c", b"").revision
+            other.compact(revision)
+        del store._check_going_forward
+        for watch in (late, quick):
+            with pytest.raises(CompactedError, match=f"begins at {revision}"):
+                read_up_to(watch, revision)
+        with store.watch("/", revision) as again:
+            assert len(read_up_to(again, store.create("/d", b"").revision)) == 1
+
+
+def test_a_full_server_refuses_writes_and_is_read(tmp_path):
+    with EtcdServer(tmp_path, f"--quota-backend-bytes={2**20}") as server, server.open() as store:
+        store.create("/a", b"1")
+        writes = [Write(f"/{number}", bytes(200_000), ABSENT) for number in range(100)]
+        with pytest.raises(StoreFullError, match="space exceeded"):
+            store.write(writes)
+        assert store.get("/a").value == b"1"
+
+
+def test_a_server_that_lost_its_data_is_not_taken_for_the_same(tmp_path):
+    with EtcdServer(tmp_path) as server, server.open() as store, store.watch("/", 1) as watch:
+        read_up_to(watch, store.create("/a", b"").revision)
+        server.kill()
+        shutil.rmtree(tmp_path / "data")
+        server.start()
+        with pytest.raises(StoreUnavailableError, match="went back from revision 2 to 1"):
+            watch.read(20)

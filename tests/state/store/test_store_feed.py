@@ -1,0 +1,94 @@
+"""The news of a store, without one."""
+
+from __future__ import annotations
+
+import pytest
+
+from state.store import CompactedError, Event
+from state.store.feed import Feed
+
+
+def no_history(prefix, after, upto):
+    raise CompactedError(after, upto)
+
+
+def event(revision, key):
+    return Event(revision, key, b"x", None)
+
+
+def append(feed, *keys):
+    for key in keys:
+        feed.append([event(feed.revision + 1, key)], feed.revision + 1)
+
+
+def keys(watch):
+    return [found.key for found in watch.read()]
+
+
+@pytest.mark.parametrize("others", [0, 100])
+def test_every_watch_sees_its_prefix_however_many_there_are(others):
+    feed = Feed(1)
+    crowd = [feed.watch(f"/other/{number}", 1, no_history, None) for number in range(others)]
+    prefixes = ["", "/", "/a", "/a/", "/a/b", "/a/b/c"]
+    watches = {prefix: feed.watch(prefix, 1, no_history, None) for prefix in prefixes}
+    sent = ["/a", "/a/b", "/ab", "/a/b/c/d", "/b", "/a/c"]
+    append(feed, *sent)
+    for prefix, watch in watches.items():
+        assert keys(watch) == [key for key in sent if key.startswith(prefix)]
+    assert [keys(watch) for watch in crowd] == [[]] * others
+
+
+def test_a_slow_reader_holds_nothing_up_and_reads_what_it_missed_from_history():
+    asked = []
+
+    def history(prefix, after, upto):
+        asked.append((prefix, after, upto))
+        return [event(revision, f"/{revision}") for revision in range(after + 1, upto + 1)]
+
+    feed = Feed(1, window_bytes=30)
+    slow, quick = feed.watch("/", 1, history, None), feed.watch("/", 1, no_history, None)
+    for number in range(2, 52):
+        append(feed, f"/{number}")
+        assert keys(quick) == [f"/{number}"]
+    found = []
+    while slow.revision < 51:
+        found += keys(slow)
+    assert found == [f"/{number}" for number in range(2, 52)]
+    assert len(asked) == 1
+
+
+def test_a_quiet_watch_needs_no_history_though_much_happened():
+    feed = Feed(1, window_bytes=30)
+    quiet = feed.watch("/quiet/", 1, no_history, None)
+    append(feed, *(f"/busy/{number}" for number in range(50)))
+    append(feed, "/quiet/a")
+    assert keys(quiet) == ["/quiet/a"]
+    assert quiet.revision == 52
+
+
+def test_a_missing_part_is_asked_for_and_not_passed_over():
+    feed = Feed(1)
+    watch = feed.watch("/", 1, lambda *_: [event(2, "/missed")], None)
+    feed.append([event(3, "/new")], 3)
+    assert keys(watch) + keys(watch) == ["/missed", "/new"]
+
+
+def test_lists_go_with_their_last_watch():
+    feed = Feed(1)
+    first, second = (feed.watch("/a", 1, no_history, None) for _ in range(2))
+    first.close()
+    append(feed, "/a")
+    assert keys(second) == ["/a"]
+    second.close()
+    assert feed._channels == {}
+
+
+def test_a_watch_is_announced_again_only_after_it_was_read():
+    announced = []
+    feed = Feed(1)
+    watch = feed.watch("/a", 1, no_history, lambda: announced.append(feed.revision))
+    append(feed, "/a1", "/a2", "/b")
+    assert announced == [2]
+    assert len(watch.read()) == 2
+    append(feed, "/b", "/a3")
+    assert announced == [2, 6]
