@@ -148,7 +148,7 @@ class Workspace:
         )
 
     def commit(self) -> None:
-        """Makes the next snapshot of all changes since the last one. Without any, the snapshot and its revision stay."""
+        """Makes the next snapshot of all changes since the last one; without any, it and its revision stay."""
         changed: dict[str, list[NsName]] = {}
         for key, old in self._before.items():
             if old is not self.get(key):
