@@ -23,6 +23,7 @@ from rules.garbage import delete_with_policy
 from rules.placement import Placement
 from rules.scheduling import DEFAULT, Profile
 from rules.strategies import on_create
+from state.collector import paused_collector
 from state.defaults import default
 from state.errors import StateError
 from state.identity import make_uid
@@ -263,6 +264,14 @@ class Reconciler:
             now = self._hands.clock.now()
         if now is not None:
             self.now = now
+        with paused_collector():
+            plan = self._decide()
+        if self._hands is not None:
+            self.report = self._hands.sync(self.ws, self.now)
+        return plan
+
+    def _decide(self) -> Plan:
+        """Runs the rules to a fixed point, and makes the next snapshot and the plan of what they did."""
         cycle = self._cycle
         try:
             cycle.settle(self.now)
@@ -283,8 +292,6 @@ class Reconciler:
         )
         self._refused, self._warnings = [], []
         cycle.ctx.start(self.now)
-        if self._hands is not None:
-            self.report = self._hands.sync(cycle.ws, self.now)
         return plan
 
     def run(self, until: Callable[[Reconciler], bool] = lambda _: False, *, tick: float = 0.1) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from rules.actions import Action
 from rules.concern import ANY, Concern, Touched
 from rules.context import Context, Subject
-from state.collector import paused_collector
 from state.errors import StateError
 from state.snapshot import Change, Key, Snapshot
 from state.workspace import Workspace
@@ -94,12 +93,11 @@ class Cycle:
         self.ctx.now = now
         self._wake(now)
         ends: list[int] = []
-        with paused_collector():
-            while any(self._due.values()):
-                if len(ends) >= MAX_PASSES:
-                    raise OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :])
-                self._pass()
-                ends.append(len(self.ctx.actions))
+        while any(self._due.values()):
+            if len(ends) >= MAX_PASSES:
+                raise OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :])
+            self._pass()
+            ends.append(len(self.ctx.actions))
 
     def _pass(self) -> None:
         """One round: every concern once, in order."""
