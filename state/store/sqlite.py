@@ -116,6 +116,15 @@ class SqliteStore(Store):
 
     def _open(self) -> sqlite3.Connection:
         connection = self._connect()
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Makes the tables of a new file; refuses one that is something else."""
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -126,10 +135,8 @@ class SqliteStore(Store):
             for statement in _SCHEMA:
                 connection.execute(statement)
         elif (application, version) != (_APPLICATION, _FORMAT):
-            connection.close()
             msg = f"{self._path} is not a store of this program's format {_FORMAT}"
             raise StoreUnavailableError(msg)
-        return connection
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from difflib import unified_diff
+
 from state import names
 from state.objects import (
     PersistentVolumeClaim,
@@ -18,6 +21,7 @@ from state.validation.metadata import object_meta
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")
 _SET_BY_THE_SERVER = ("data_source", "data_source_ref", "storage_class_name", "volume_name")
+_IMMUTABLE = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -114,16 +118,46 @@ def persistent_volume_claim_update(found: Report, new: PersistentVolumeClaim, ol
         if spec.volume_attributes_class_name is not None:
             spec = replace(spec, volume_attributes_class_name=before.volume_attributes_class_name)
     if spec != before:
-        found.forbidden(
-            "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
-        )
+        found.forbidden("spec", f"{_IMMUTABLE}\n{_difference(before, spec)}")
     _size_update(found, new, old)
     checks.immutable(found, "volumeMode", new.spec.volume_mode, old.spec.volume_mode)
     attributes, previous = new.spec.volume_attributes_class_name, old.spec.volume_attributes_class_name
     if previous is not None and not attributes:
         change = "nil" if attributes is None else "an empty string"
         found.forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {change} is forbidden")
+
+
+def _difference(before: PersistentVolumeClaimSpec, after: PersistentVolumeClaimSpec) -> str:
+    """What changed, as the API server shows it: a unified diff of its own form of the two."""
+    lines = unified_diff(_lines(before), _lines(after), n=3)
+    return "".join(line for line in lines if not line.startswith(("---", "+++")))
+
+
+def _lines(spec: PersistentVolumeClaimSpec) -> list[str]:
+    """A claim's specification in the names of the API server's own language."""
+    resources = spec.resources
+    shown = {
+        "AccessModes": list(spec.access_modes) or None,
+        "Selector": None if spec.selector is None else checks.selector_value(spec.selector),
+        "Resources": {
+            "Limits": None if resources is None else resources.limits or None,
+            "Requests": None if resources is None else resources.requests or None,
+        },
+        "VolumeName": spec.volume_name or "",
+        "StorageClassName": spec.storage_class_name,
+        "VolumeMode": spec.volume_mode,
+        "DataSource": _source(spec.data_source),
+        "DataSourceRef": _source(spec.data_source_ref),
+        "VolumeAttributesClassName": spec.volume_attributes_class_name,
+    }
+    return json.dumps(shown, indent=1).splitlines(keepends=True)
+
+
+def _source(source: TypedLocalObjectReference | TypedObjectReference | None) -> dict[str, str | None] | None:
+    if source is None:
+        return None
+    shown = {"APIGroup": source.api_group, "Kind": source.kind, "Name": source.name}
+    return {**shown, "Namespace": source.namespace} if isinstance(source, TypedObjectReference) else shown
 
 
 def _size_update(found: Report, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
