@@ -106,13 +106,18 @@ def test_what_was_compacted_while_the_stream_was_down_is_said_to_be_lost(tmp_pat
             assert len(read_up_to(again, store.create("/d", b"").revision)) == 1
 
 
+def fill(store):
+    """Writes 100 MB, slowly: the server looks at the size of its file, which follows ten times a second."""
+    for number in range(500):
+        store.create(f"/{number}", bytes(200_000))
+        time.sleep(0.02)
+
+
 def test_a_full_server_refuses_writes_and_is_read(tmp_path):
     with EtcdServer(tmp_path, f"--quota-backend-bytes={2**20}") as server, server.open() as store:
         store.create("/a", b"1")
         with pytest.raises(StoreFullError, match="space exceeded"):
-            for number in range(500):
-                store.create(f"/{number}", bytes(200_000))
-                time.sleep(0.02)  # the server looks at the size of its file, which follows ten times a second
+            fill(store)
         assert store.get("/a").value == b"1"
 
 
