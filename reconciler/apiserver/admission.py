@@ -1,0 +1,332 @@
+"""The admission plug-ins that a cluster has by default, in their order: some complete an object before it is validated,
+some say no after it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from reconciler.apiserver.limits import limit_pod, limit_problems
+from reconciler.apiserver.quota import QuotaAdmission
+from reconciler.apiserver.resources import Resource
+from reconciler.apiserver.status import forbidden, not_found
+from reconciler.apiserver.storage import Storage
+from rules.admission import admit, admit_update
+from state.identity import SAFE_LETTERS, name_suffix
+from state.objects import (
+    AnyObject,
+    ConfigMapProjection,
+    DownwardAPIProjection,
+    DownwardAPIVolumeFile,
+    KeyToPath,
+    LimitRange,
+    Namespace,
+    Node,
+    Object,
+    ObjectFieldSelector,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    PodSpec,
+    PriorityClass,
+    ProjectedVolumeSource,
+    ServiceAccount,
+    ServiceAccountTokenProjection,
+    StorageClass,
+    Taint,
+    Volume,
+    VolumeMount,
+    VolumeProjection,
+    replace,
+)
+from state.quantity import compare
+from state.workspace import Workspace
+
+ObjectT = TypeVar("ObjectT", bound=AnyObject)
+
+#: Namespaces that can't be deleted.
+IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
+_SYSTEM_CLASSES = ("system-cluster-critical", "system-node-critical")
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_TOKEN_SECONDS = 3607
+_ROOT_CA = "kube-root-ca.crt"
+_NOT_READY = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
+_MODE = 0o644
+#: Specs of pods that are remembered with their token.
+_REMEMBERED = 4096
+
+
+class StoredObjects:
+    """What admission looks up, as it is in the store now (a ``rules.admission.Lookup``)."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def find(self, expected: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
+        """The object of a typed kind, or None."""
+        stored = self._storage.get(self._resource(expected), namespace, name)
+        obj = None if stored is None else stored.object
+        assert obj is None or isinstance(obj, expected)
+        return obj
+
+    def objects(self, expected: type[ObjectT], namespace: str = "") -> list[ObjectT]:
+        """All objects of a typed kind (in a namespace), sorted by namespace and name."""
+        found = (stored.object for stored in self._storage.all(self._resource(expected), namespace))
+        return [obj for obj in found if isinstance(obj, expected)]
+
+    def _resource(self, expected: type[Any]) -> Resource:
+        assert issubclass(expected, Object)
+        resource = self._storage.registry.of_kind(expected.api_version, expected.kind)
+        assert resource is not None
+        return resource
+
+
+class Admission:
+    """All plug-ins over one store."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._lookup = StoredObjects(storage)
+        self._quotas = QuotaAdmission(storage)
+
+    # -- before validation ---------------------------------------------------------------------------------------------
+
+    def complete_new(self, resource: Resource, obj: AnyObject, name: str) -> AnyObject:
+        """A new object as the mutating plug-ins leave it. ``name`` is what messages call it.
+
+        Raises:
+            ApiError: one of them refuses it.
+        """
+        self._check_namespace(resource, obj, name)
+        if isinstance(obj, Pod):
+            obj = self._complete_pod(obj, name)
+        obj = admit(self._lookup, obj)
+        complete = _COMPLETE.get(type(obj))
+        return obj if complete is None else complete(obj)
+
+    def complete_changed(self, obj: AnyObject) -> AnyObject:
+        """A changed object as the mutating plug-ins leave it."""
+        return admit_update(obj)
+
+    def _check_namespace(self, resource: Resource, obj: AnyObject, name: str) -> None:
+        """NamespaceLifecycle: the namespace exists and isn't about to go."""
+        namespace = obj.metadata.namespace
+        if not resource.namespaced:
+            return
+        found = self._lookup.find(Namespace, "", namespace)
+        if found is None:
+            raise not_found("namespaces", "", namespace)
+        if found.metadata.deletion_timestamp is not None or found.status.phase == "Terminating":
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            raise forbidden(resource.plural, resource.group, name, why, [cause])
+
+    def _complete_pod(self, pod: Pod, name: str) -> Pod:
+        """LimitRanger, ServiceAccount and the refusals of Priority, in this order."""
+        namespace = pod.metadata.namespace
+        ranges = self._lookup.objects(LimitRange, namespace)
+        if ranges:
+            pod = limit_pod(pod, ranges)
+        pod = replace(pod, spec=self._with_account(pod, name))
+        self._check_priority(pod.spec, name)
+        return pod
+
+    def _with_account(self, pod: Pod, name: str) -> PodSpec:
+        spec, namespace = pod.spec, pod.metadata.namespace
+        account = spec.service_account_name or "default"
+        found = self._lookup.find(ServiceAccount, namespace, account)
+        if found is None:
+            why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+            raise forbidden("pods", "", name, why)
+        spec = replace(spec, service_account_name=account, service_account=account)
+        if found.image_pull_secrets and not spec.image_pull_secrets:
+            spec = replace(spec, image_pull_secrets=found.image_pull_secrets)
+        wanted = spec.automount_service_account_token
+        if wanted is None:
+            wanted = found.automount_service_account_token
+        return spec if wanted is False else with_token(spec, f"kube-api-access-{_random_suffix()}")
+
+    def _check_priority(self, spec: PodSpec, name: str) -> None:
+        wanted = spec.priority_class_name
+        found = self._lookup.find(PriorityClass, "", wanted) if wanted else None
+        if wanted and found is None and wanted not in _SYSTEM_CLASSES:
+            raise forbidden("pods", "", name, f"no PriorityClass with name {wanted} was found")
+        if spec.priority is None:
+            return
+        computed = admit(self._lookup, Pod(spec=replace(spec, priority=None)))
+        assert isinstance(computed, Pod)
+        if spec.priority != computed.spec.priority:
+            why = (
+                f"the integer value of priority ({spec.priority}) must not be provided in pod spec; priority admission "
+                f"controller computed {computed.spec.priority} from the given PriorityClass name"
+            )
+            raise forbidden("pods", "", name, why)
+
+    # -- after validation ----------------------------------------------------------------------------------------------
+
+    def check_new(self, resource: Resource, obj: AnyObject, *, dry_run: bool = False) -> None:
+        """The validating plug-ins' say about a new object.
+
+        Raises:
+            ApiError: one of them refuses it.
+        """
+        if isinstance(obj, Pod | PersistentVolumeClaim):
+            ranges = self._lookup.objects(LimitRange, obj.metadata.namespace)
+            problems = limit_problems(obj, ranges) if ranges else []
+            if problems:
+                why = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+                raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
+        self._quotas.charge(resource, obj, dry_run=dry_run)
+
+    def check_changed(self, resource: Resource, new: AnyObject, old: AnyObject) -> None:
+        """The validating plug-ins' say about a change.
+
+        Raises:
+            ApiError: one of them refuses it.
+        """
+        if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):
+            self._check_resize(new, old)
+
+    def _check_resize(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
+        """PersistentVolumeClaimResize: only what a class allows to grow may be asked to grow."""
+        wanted, had = _size(new), _size(old)
+        if wanted is None or had is None or compare(wanted, had) <= 0:
+            return
+        if old.status.phase != "Bound":
+            raise forbidden(
+                "persistentvolumeclaims", "", new.metadata.name, "Only bound persistent volume claims can be expanded"
+            )
+        found = self._lookup.find(StorageClass, "", old.spec.storage_class_name or "")
+        if found is None or not found.allow_volume_expansion:
+            why = (
+                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+                "support resize"
+            )
+            raise forbidden("persistentvolumeclaims", "", new.metadata.name, why)
+
+    def check_deleted(self, resource: Resource, name: str) -> None:
+        """NamespaceLifecycle: some namespaces stay.
+
+        Raises:
+            ApiError: this is one of them.
+        """
+        if resource.table == "Namespace" and name in IMMORTAL:
+            raise forbidden("namespaces", "", name, "this namespace may not be deleted")
+
+
+class PodAdmission:
+    """What admission does to the pods that controllers make, given the state that they work on.
+
+    Pods of one template share their spec, before and after: the volume of the token has a name that follows from it.
+    """
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        #: By the identity of a spec (which is kept, so that no other can have it) and the namespace.
+        self._known: dict[tuple[int, str], tuple[PodSpec, PodSpec]] = {}
+
+    def __call__(self, obj: AnyObject) -> AnyObject:
+        """A new object as it is stored."""
+        if not isinstance(obj, Pod):
+            complete = _COMPLETE.get(type(obj))
+            return obj if complete is None else complete(obj)
+        namespace = obj.metadata.namespace
+        ranges = [each for each in self._ws.objects(LimitRange) if each.metadata.namespace == namespace]
+        if ranges:
+            return limit_pod(replace(obj, spec=self._with_token(obj.spec, namespace)), ranges)
+        return replace(obj, spec=self._with_token(obj.spec, namespace))
+
+    def _with_token(self, spec: PodSpec, namespace: str) -> PodSpec:
+        known = self._known.get((id(spec), namespace))
+        if known is not None:
+            return known[1]
+        account = self._ws.find(ServiceAccount, namespace, spec.service_account_name or "default")
+        wanted = spec.automount_service_account_token
+        if wanted is None and account is not None:
+            wanted = account.automount_service_account_token
+        if account is None or wanted is False:
+            return spec
+        completed = with_token(spec, f"kube-api-access-{name_suffix(f'{namespace}/{spec!r}')}")
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[id(spec), namespace] = (spec, completed)
+        return completed
+
+
+def _size(claim: PersistentVolumeClaim) -> Any:
+    resources = claim.spec.resources
+    return None if resources is None else resources.requests.get("storage")
+
+
+def _random_suffix() -> str:
+    return "".join(secrets.choice(SAFE_LETTERS) for _ in range(5))
+
+
+def with_token(spec: PodSpec, volume: str) -> PodSpec:
+    """The pod with a volume of that name that holds its token, mounted wherever nothing else is at its place."""
+    mount = VolumeMount(name=volume, read_only=True, mount_path=_TOKEN_PATH)
+    changed = False
+    lists: dict[str, Any] = {}
+    for field in ("init_containers", "containers"):
+        containers = []
+        for container in getattr(spec, field):
+            if any(each.mount_path == _TOKEN_PATH for each in container.volume_mounts):
+                containers.append(container)
+            else:
+                changed = True
+                containers.append(replace(container, volume_mounts=(*container.volume_mounts, mount)))
+        lists[field] = tuple(containers)
+    return replace(spec, **lists, volumes=(*spec.volumes, _token_volume(volume))) if changed else spec
+
+
+def _token_volume(name: str) -> Volume:
+    sources = (
+        VolumeProjection(
+            service_account_token=ServiceAccountTokenProjection(expiration_seconds=_TOKEN_SECONDS, path="token")
+        ),
+        VolumeProjection(
+            config_map=ConfigMapProjection(name=_ROOT_CA, items=(KeyToPath(key="ca.crt", path="ca.crt"),))
+        ),
+        VolumeProjection(
+            downward_api=DownwardAPIProjection(
+                items=(
+                    DownwardAPIVolumeFile(
+                        path="namespace",
+                        field_ref=ObjectFieldSelector(api_version="v1", field_path="metadata.namespace"),
+                    ),
+                )
+            )
+        ),
+    )
+    return Volume(name=name, projected=ProjectedVolumeSource(sources=sources, default_mode=_MODE))
+
+
+def _with_finalizer(finalizer: str) -> Callable[[Any], AnyObject]:
+    """StorageObjectInUseProtection."""
+
+    def complete(obj: AnyObject) -> AnyObject:
+        finalizers = obj.metadata.finalizers
+        if finalizer in finalizers:
+            return obj
+        return replace(obj, metadata=replace(obj.metadata, finalizers=(*finalizers, finalizer)))
+
+    return complete
+
+
+def _taint(node: Node) -> Node:
+    """TaintNodesByCondition: nothing is placed on a node before it was found ready."""
+    if any((taint.key, taint.effect) == (_NOT_READY.key, _NOT_READY.effect) for taint in node.spec.taints):
+        return node
+    return replace(node, spec=replace(node.spec, taints=(*node.spec.taints, _NOT_READY)))
+
+
+_COMPLETE: dict[type, Callable[[Any], AnyObject]] = {
+    Node: _taint,
+    PersistentVolume: _with_finalizer("kubernetes.io/pv-protection"),
+    PersistentVolumeClaim: _with_finalizer("kubernetes.io/pvc-protection"),
+}

@@ -1,0 +1,253 @@
+"""Server-side apply and ``metadata.managedFields``: who owns which field, as kube-apiserver keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from reconciler.apiserver import wire
+from reconciler.apiserver.apply_fields import (
+    Fields,
+    Path,
+    difference,
+    intersection,
+    is_well_formed,
+    members,
+    shown,
+    union,
+    with_parents,
+)
+from reconciler.apiserver.apply_shapes import Shape, shape_of, shape_of_custom
+from reconciler.apiserver.apply_walk import Difference, compare, faults, fields_of, merge, without
+from reconciler.apiserver.options import WriteOptions
+from reconciler.apiserver.resources import Resource
+from reconciler.apiserver.status import ApiError, internal
+from state.objects import AnyObject, Opaque, replace
+from state.times import format_time
+
+Json = dict[str, Any]
+_APPLY, _UPDATE = "Apply", "Update"
+#: Who owns what an object had before anybody kept a record.
+_BEFORE = "before-first-apply"
+#: Older updates are put together once there are more than so many.
+_MAX_UPDATES, _ANCIENT = 10, "ancient-changes"
+#: What nobody owns: it identifies the object, or the server sets it.
+_NOT_OWNED: Fields = {
+    "f:apiVersion": {},
+    "f:kind": {},
+    "f:metadata": {
+        ".": {},
+        "f:clusterName": {},
+        "f:creationTimestamp": {},
+        "f:generation": {},
+        "f:managedFields": {},
+        "f:name": {},
+        "f:namespace": {},
+        "f:resourceVersion": {},
+        "f:selfLink": {},
+        "f:uid": {},
+    },
+}
+
+
+class Manager(NamedTuple):
+    """Whoever owns fields. The same client is another one for each way of writing."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str
+
+    def __str__(self) -> str:
+        text = f'"{self.name}"'
+        if self.subresource:
+            text += f' with subresource "{self.subresource}"'
+        return f"{text} using {self.api_version}" if self.operation == _UPDATE else text
+
+
+class _Entry(NamedTuple):
+    """What a manager owns, and since when."""
+
+    fields: Fields
+    time: str | None
+
+
+_Entries = dict[Manager, _Entry]
+
+
+class ManagedFields:
+    """Keeps the record of owners, and applies manifests by it.
+
+    ``schema_of`` gives the OpenAPI schema of a resource that has no type, if it has one.
+    """
+
+    def __init__(self, schema_of: Callable[[Resource], Mapping[str, Any] | None] = lambda _: None) -> None:
+        self._schema_of = schema_of
+
+    def _shape(self, resource: Resource) -> Shape:
+        return shape_of(resource.type) if resource.type is not None else shape_of_custom(self._schema_of(resource))
+
+    def updated(  # noqa: PLR0917 - as FieldManagement has it
+        self, resource: Resource, live: AnyObject | None, new: AnyObject, manager: str, subresource: str, now: int
+    ) -> AnyObject:
+        """The object about to be stored, with the record that the change leads to."""
+        shape = self._shape(resource)
+        before = _blank(resource) if live is None else wire.document(live)
+        change = compare(before, wire.document(new), shape)
+        change = _within(resource, Difference(*(difference(each, _NOT_OWNED) for each in change)), subresource)
+        entries = _read(new)
+        if entries is None:
+            entries = {} if live is None else _read(live) or {}
+        writer = Manager(manager, _UPDATE, resource.api_version, subresource)
+        entries = _without_changed(entries, change)
+        if change.changed:
+            had = entries.get(writer, _Entry({}, None)).fields
+            entries[writer] = _Entry(union(had, change.changed), format_time(now))
+        return replace(new, metadata=replace(new.metadata, managed_fields=tuple(map(Opaque, _written(entries)))))
+
+    def applied(
+        self, resource: Resource, live: AnyObject | None, manifest: Mapping[str, Any], options: WriteOptions, now: int
+    ) -> Json:
+        """The live object with a manifest applied.
+
+        Raises:
+            ApiError: fields belong to others, or aren't in the schema.
+        """
+        shape = self._shape(resource)
+        _check(resource, manifest, shape)
+        document: Json = {} if live is None else wire.document(live)
+        (document.get("metadata") or {}).pop("managedFields", None)
+        entries = {} if live is None else _read(live) or self._first(resource, document, shape)
+        applier = Manager(options.manager, _APPLY, resource.api_version, "")
+        last = entries.get(applier, _Entry({}, None))
+        wanted = fields_of(manifest, shape)
+        entries[applier] = _Entry(wanted, last.time)
+        kept: Fields = {}
+        for entry in entries.values():
+            kept = union(kept, entry.fields)
+        gone = difference(with_parents(last.fields), with_parents(kept))
+        result: Json = without(merge(document, dict(manifest), shape), gone, shape)
+        change = compare(document, result, shape)
+        others = {manager: entry for manager, entry in entries.items() if manager != applier}
+        if live is not None and not options.force:
+            _check_conflicts(others, change)
+        time = last.time if result == document else format_time(now)
+        entries = _without_changed(others, change)
+        entries[applier] = _Entry(difference(wanted, _NOT_OWNED), time)
+        result["metadata"] = {**(result.get("metadata") or {}), "managedFields": _written(entries)}
+        return result
+
+    def _first(self, resource: Resource, document: Json, shape: Shape) -> _Entries:
+        """The record of an object that has none."""
+        everything = difference(compare(_blank(resource), document, shape).changed, _NOT_OWNED)
+        return {Manager(_BEFORE, _UPDATE, resource.api_version, ""): _Entry(everything, None)}
+
+
+def _blank(resource: Resource) -> Json:
+    """What an object is compared with when it is made: the zero value of its type."""
+    if resource.type is None:
+        return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
+    return _blank_of(resource.type)
+
+
+@cache
+def _blank_of(kind: type[Any]) -> Json:
+    return wire.document(kind())
+
+
+def _within(resource: Resource, change: Difference, subresource: str) -> Difference:
+    """The part of a change that the path written to is for."""
+    if "status" not in resource.subresources or subresource not in ("", "status"):
+        return change
+    wants_status = subresource == "status"
+
+    def part(fields: Fields) -> Fields:
+        kept = {"f:status", "f:metadata"} if wants_status else fields.keys() - {"f:status"}
+        return {step: child for step, child in fields.items() if step in kept}
+
+    return Difference(part(change.changed), part(change.removed))
+
+
+def _check(resource: Resource, manifest: Mapping[str, Any], shape: Shape) -> None:
+    found = list(faults(dict(manifest), shape))
+    if not found:
+        return
+    meta = manifest.get("metadata") or {}
+    group, _, version = resource.api_version.rpartition("/")
+    what = f"({meta.get('namespace') or ''}/{meta.get('name') or ''}; {group}/{version}, Kind={resource.kind})"
+    told = found[0] if len(found) == 1 else "\n  ".join(["errors:", *found])
+    raise internal(f"failed to create typed patch object {what}: {told}")
+
+
+def _check_conflicts(others: _Entries, change: Difference) -> None:
+    conflicts: list[tuple[Manager, Path]] = []
+    for manager in sorted(others):
+        conflicts += ((manager, path) for path in members(intersection(others[manager].fields, change.changed)))
+    if not conflicts:
+        return
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": shown(path)}
+        for manager, path in conflicts
+    ]
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        told = f"Apply failed with 1 conflict: conflict with {manager}: {shown(path)}"
+    else:
+        lines = []
+        for manager in dict.fromkeys(manager for manager, _ in conflicts):
+            lines.append(f"conflicts with {manager}:")
+            lines += (f"- {shown(path)}" for owner, path in conflicts if owner == manager)
+        told = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+    raise ApiError(409, "Conflict", told, {"causes": causes})
+
+
+def _without_changed(entries: _Entries, change: Difference) -> _Entries:
+    """The record after others changed or removed what it holds."""
+    touched = union(change.changed, change.removed)
+    result = {}
+    for manager, entry in entries.items():
+        left = difference(entry.fields, touched)
+        if left:
+            result[manager] = entry._replace(fields=left)
+    return result
+
+
+def _read(obj: AnyObject) -> _Entries | None:
+    """The record that an object carries; None if it has none, or one that makes no sense."""
+    entries: _Entries = {}
+    for opaque in obj.metadata.managed_fields:
+        value = opaque.value
+        if not isinstance(value, dict) or not is_well_formed(value.get("fieldsV1")):
+            return None
+        names = [value.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")]
+        time = value.get("time")
+        if not all(isinstance(name, str) for name in names) or not isinstance(time, str | None):
+            return None
+        entries[Manager(*names)] = _Entry(value["fieldsV1"], time)
+    return entries or None
+
+
+def _written(entries: _Entries) -> list[Json]:
+    """The record as it is stored: applied fields first, then by time."""
+    order = sorted(entries, key=lambda each: (each.operation, entries[each].time or "", each))
+    updates = [manager for manager in order if manager.operation == _UPDATE]
+    if len(updates) > _MAX_UPDATES:
+        old = updates[: len(updates) - _MAX_UPDATES + 1]
+        fields: Fields = {}
+        for manager in old:
+            fields = union(fields, entries[manager].fields)
+        ancient = Manager(_ANCIENT, _UPDATE, old[-1].api_version, "")
+        kept = {manager: entry for manager, entry in entries.items() if manager not in old}
+        return _written({**kept, ancient: _Entry(fields, entries[old[-1]].time)})
+    return [_shown(manager, entries[manager]) for manager in order]
+
+
+def _shown(manager: Manager, entry: _Entry) -> Json:
+    result: Json = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
+    if entry.time is not None:
+        result["time"] = entry.time
+    result |= {"fieldsType": "FieldsV1", "fieldsV1": entry.fields}
+    if manager.subresource:
+        result["subresource"] = manager.subresource
+    return result

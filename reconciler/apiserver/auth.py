@@ -1,0 +1,243 @@
+"""Who sends a request, whether they may, and a line in the log of what they did: ASGI middleware around the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reconciler.apiserver.http import status_response
+from reconciler.apiserver.rbac import GROUP, MASTERS, Attributes, Authorizer, User
+from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed, no_such_resource
+from state.errors import StateError
+
+audit = structlog.get_logger("reconciler.audit")
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+_AUTHENTICATED = "system:authenticated"
+#: Where the protocol leaves a client's verified certificate in a request's scope (``scope["state"]``).
+PEER = "peer_certificate"
+_VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_MANY = {"get": "list", "delete": "deletecollection"}
+_READS = frozenset({"get", "list", "watch"})
+#: Who may write a role or bind one could give themselves anything: they need the right to do just that.
+_ESCALATION = {
+    "roles": "escalate",
+    "clusterroles": "escalate",
+    "rolebindings": "bind",
+    "clusterrolebindings": "bind",
+}
+_BOUND = {"rolebindings": "clusterroles", "clusterrolebindings": "clusterroles"}
+_IMPERSONATED_ACCOUNT = "system:serviceaccount:"
+
+
+class Tokens(Protocol):
+    """Knows bearer tokens."""
+
+    def user(self, token: str) -> User | None:
+        """Whose token it is."""
+
+
+class Reviews(Protocol):
+    """Answers questions about users and rights; they are objects that nobody stores."""
+
+    async def answer(self, request: Request, user: User, wanted: Attributes) -> Response | None:
+        """The answer; None if the request is none of these questions."""
+
+
+def unauthorized() -> ApiError:
+    """Nobody knows who that is."""
+    return ApiError(401, "Unauthorized", "Unauthorized", headers={"WWW-Authenticate": 'Bearer realm="kubernetes"'})
+
+
+def attributes(method: str, path: str, query: bytes = b"") -> Attributes:
+    """What a request wants to do, as Kubernetes' ``RequestInfo`` reads it.
+
+    Raises:
+        ApiError: the path is a trick: nothing can be at it.
+    """
+    verb = _VERBS.get(method, method.lower())
+    parts = [part for part in path.split("/") if part]
+    prefix = {"api": 2, "apis": 3}.get(parts[0] if parts else "", 0)
+    if not prefix or len(parts) <= prefix:
+        return Attributes(verb, path=path)
+    if "%" in path or {".", ".."} & set(parts):
+        raise no_such_resource()
+    group, version = (parts[1], parts[2]) if parts[0] == "apis" else ("", parts[1])
+    rest, namespace = parts[prefix:], ""
+    if rest[0] == "watch":
+        if verb != "get":
+            raise method_not_allowed()
+        verb, rest = "watch", rest[1:]
+    if rest[:1] == ["namespaces"] and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in ("status", "finalize"):
+            rest = rest[2:]
+    resource, name, subresource = (*rest, "", "", "")[:3]
+    if not name and verb != "watch":
+        verb = _MANY.get(verb, verb)
+    options = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    if verb in ("list", "get") and options.get("watch", ("false",))[0].lower() not in ("", "false", "0"):
+        verb = "watch"
+    if not name and verb in ("list", "watch", "deletecollection"):
+        name = _selected(options.get("fieldSelector", ("",))[0])
+    return Attributes(verb, group, version, resource, subresource, namespace, name)
+
+
+def _selected(fields: str) -> str:
+    """The name that a field selector asks for."""
+    terms = (term.partition("=") for term in fields.split(","))
+    return next((value.lstrip("=") for field, _, value in terms if field == "metadata.name"), "")
+
+
+def denial(user: User, wanted: Attributes) -> ApiError:
+    """The refusal, in Kubernetes' words."""
+    who = f'User "{user.name}" cannot {wanted.verb}'
+    if wanted.path:
+        return ApiError(403, "Forbidden", f'forbidden: {who} path "{wanted.path}"', {})
+    resource = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
+    where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
+    why = f'{who} resource "{resource}" in API group "{wanted.group}" {where}'
+    return forbidden(wanted.resource, wanted.group, wanted.name, why)
+
+
+def certificate_user(peer: Any) -> User | None:
+    """The user of a verified certificate, as ``ssl`` describes one; None without a certificate."""
+    if not peer:
+        return None
+    pairs = [pair for name in peer.get("subject", ()) for pair in name]
+    name = next((value for field, value in pairs if field == "commonName"), "")
+    groups = tuple(value for field, value in pairs if field == "organizationName")
+    return User(name, groups) if name else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A request that has been let in, or not: what is known of it for the log."""
+
+    scope: Scope
+    user: User
+    wanted: Attributes
+    started: float
+
+    def log(self, code: int) -> None:
+        """Writes the line: for every change, and for every refusal."""
+        if self.wanted.verb in _READS and code not in (401, 403):
+            return
+        scope, headers = self.scope, Headers(scope=self.scope)
+        audit.info(
+            "audit",
+            user=self.user.name,
+            groups=self.user.groups,
+            verb=self.wanted.verb,
+            path=scope["path"],
+            code=code,
+            client=(scope.get("client") or ("",))[0],
+            agent=headers.get("user-agent", ""),
+            milliseconds=round((time.perf_counter() - self.started) * 1000, 1),
+        )
+
+
+class Secured:
+    """The middleware. ``tokens`` are asked in turn; without any user a request is anonymous, and may do little."""
+
+    def __init__(self, app: ASGIApp, authorizer: Authorizer, tokens: Iterable[Tokens], reviews: Reviews) -> None:
+        self._app, self._authorizer, self._tokens, self._reviews = app, authorizer, tuple(tokens), reviews
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        seen = _Seen(scope, ANONYMOUS, Attributes("", path=scope["path"]), time.perf_counter())
+        try:
+            user = self._user(scope)
+            seen = _Seen(scope, user, seen.wanted, seen.started)
+            wanted = attributes(scope["method"], unquote(scope["path"]), scope["query_string"])
+            user = self._impersonated(user, Headers(scope=scope))
+            seen = _Seen(scope, user, wanted, seen.started)
+            self.check(user, wanted)
+            scope["user"] = user
+            response = await self._reviews.answer(Request(scope, receive), user, wanted)
+        except ApiError as error:
+            response = status_response(error)
+        except (StateError, RecursionError) as error:
+            response = status_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
+        except ClientDisconnect:
+            return
+        await (response or self._app)(scope, receive, _told(send, seen.log))
+
+    def _user(self, scope: Scope) -> User:
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            user = next(filter(None, (known.user(token.strip()) for known in self._tokens)), None)
+            if user is None:
+                raise unauthorized()
+        else:
+            user = certificate_user(scope.get("state", {}).get(PEER))
+        return ANONYMOUS if user is None else _authenticated(user)
+
+    def check(self, user: User, wanted: Attributes) -> None:
+        """Lets a user do what is wanted.
+
+        Raises:
+            ApiError: they may not.
+        """
+        if not self._authorizer.allows(user, wanted):
+            raise denial(user, wanted)
+        right = _ESCALATION.get(wanted.resource) if wanted.group == GROUP and wanted.verb not in _READS else None
+        if right is None or "delete" in wanted.verb:
+            return
+        more = wanted._replace(verb=right, resource=_BOUND.get(wanted.resource, wanted.resource))
+        if not self._authorizer.allows(user, more):
+            raise denial(user, more)
+
+    def _impersonated(self, user: User, headers: Headers) -> User:
+        name, groups = headers.get("impersonate-user"), headers.getlist("impersonate-group")
+        uid = headers.get("impersonate-uid", "")
+        if name is None:
+            if groups or uid:
+                raise ApiError(
+                    500, "InternalError", "Internal error occurred: requested groups without impersonating a user"
+                )
+            return user
+        who = Attributes("impersonate", resource="users", name=name)
+        if name.startswith(_IMPERSONATED_ACCOUNT):
+            namespace, _, account = name.removeprefix(_IMPERSONATED_ACCOUNT).partition(":")
+            who = Attributes("impersonate", resource="serviceaccounts", namespace=namespace, name=account)
+        wanted = [who, *(Attributes("impersonate", resource="groups", name=group) for group in groups)]
+        if uid:
+            wanted.append(Attributes("impersonate", group="authentication.k8s.io", resource="uids", name=uid))
+        for each in wanted:
+            if not self._authorizer.allows(user, each):
+                raise denial(user, each)
+        if not groups and name.startswith(_IMPERSONATED_ACCOUNT):
+            groups = ["system:serviceaccounts", f"system:serviceaccounts:{who.namespace}"]
+        other = User(name, tuple(groups), uid)
+        return other if name == ANONYMOUS.name else _authenticated(other)
+
+
+def _authenticated(user: User) -> User:
+    return user if _AUTHENTICATED in user.groups else User(user.name, (*user.groups, _AUTHENTICATED), user.uid)
+
+
+def _told(send: Send, log: Callable[[int], None]) -> Send:
+    """Sends, and tells the code of the response."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            log(message["status"])
+        await send(message)
+
+    return sending
+
+
+__all__ = ["ANONYMOUS", "MASTERS", "PEER", "Reviews", "Secured", "Tokens", "attributes", "certificate_user", "denial"]

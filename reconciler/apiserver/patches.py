@@ -1,0 +1,144 @@
+"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386), as the API server applies them.
+
+Its library is lenient in one place: ``replace`` of a key that a map doesn't have adds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import orjson
+
+from reconciler.apiserver.gojson import syntax_error
+from reconciler.apiserver.gotypes import found
+from reconciler.apiserver.status import ApiError, bad_request, unprocessable
+from reconciler.merge import merge_patched
+
+MAX_OPERATIONS = 10_000
+_MISSING = object()
+
+
+def decoded(body: bytes, *, kind: type[list[Any] | dict[str, Any]]) -> Any:
+    """The patch that a body holds.
+
+    Raises:
+        ApiError: it can't be read.
+    """
+    try:
+        patch = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"error decoding patch: {syntax_error(body) or error}") from error
+    if not isinstance(patch, kind):
+        wanted = "[]handlers.jsonPatchOp" if kind is list else "map[string]interface {}"
+        raise bad_request(f"error decoding patch: json: cannot unmarshal {found(patch)} into Go value of type {wanted}")
+    return patch
+
+
+def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The document with a merge patch applied."""
+    return merge_patched(document, patch)
+
+
+def json_patch(document: dict[str, Any], operations: Sequence[Any]) -> dict[str, Any]:
+    """The document with a JSON patch applied.
+
+    Raises:
+        ApiError: an operation can't be carried out; Kubernetes doesn't say which.
+    """
+    if len(operations) > MAX_OPERATIONS:
+        message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
+        raise ApiError(413, "RequestEntityTooLarge", message)
+    result: Any = deepcopy(document)
+    for operation in operations:
+        try:
+            result = _apply(result, operation)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise unprocessable() from error
+    if not isinstance(result, dict):
+        raise unprocessable()
+    return result
+
+
+def _apply(document: Any, operation: dict[str, Any]) -> Any:
+    verb, path = operation["op"], _pointer(operation["path"])
+    if verb == "add":
+        return _add(document, path, deepcopy(operation["value"]))
+    if verb == "replace":
+        if not path:
+            return deepcopy(operation["value"])
+        parent = _find(document, path[:-1])
+        if isinstance(parent, list):
+            parent[_index(parent, path[-1])] = deepcopy(operation["value"])
+        else:
+            parent[path[-1]] = deepcopy(operation["value"])
+    elif verb == "remove":
+        _remove(document, path)
+    elif verb in ("move", "copy"):
+        source = _pointer(operation["from"])
+        value = deepcopy(_find(document, source))
+        if verb == "move":
+            _remove(document, source)
+        return _add(document, path, value)
+    elif verb == "test":
+        if _find(document, path, missing=None) != operation.get("value"):
+            raise ValueError(operation)
+    else:
+        raise ValueError(verb)
+    return document
+
+
+def _pointer(text: Any) -> list[str]:
+    if text == "":
+        return []
+    if not isinstance(text, str) or not text.startswith("/"):
+        raise ValueError(text)
+    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+
+
+def _find(document: Any, path: Sequence[str], missing: Any = _MISSING) -> Any:
+    value = document
+    for depth, part in enumerate(path, start=1):
+        if isinstance(value, dict):
+            if part not in value and missing is not _MISSING and depth == len(path):
+                return missing
+            value = value[part]
+        elif isinstance(value, list):
+            value = value[_index(value, part)]
+        else:
+            raise TypeError(part)
+    return value
+
+
+def _index(items: list[Any], part: str) -> int:
+    index = int(part)
+    if index < 0:
+        index += len(items)
+    if not 0 <= index < len(items):
+        raise IndexError(part)
+    return index
+
+
+def _add(document: Any, path: Sequence[str], value: Any) -> Any:
+    if not path:
+        return value
+    parent = _find(document, path[:-1])
+    if isinstance(parent, dict):
+        parent[path[-1]] = value
+    elif isinstance(parent, list):
+        at = len(parent) if path[-1] == "-" else int(path[-1])
+        if not 0 <= at <= len(parent):
+            raise IndexError(path[-1])
+        parent.insert(at, value)
+    else:
+        raise TypeError(path[-1])
+    return document
+
+
+def _remove(document: Any, path: Sequence[str]) -> None:
+    parent = _find(document, path[:-1])
+    if isinstance(parent, list):
+        del parent[_index(parent, path[-1])]
+    else:
+        del parent[path[-1]]

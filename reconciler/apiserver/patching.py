@@ -1,0 +1,147 @@
+"""PATCH: a patch of any type makes a new object of a live one, which is then written as an update is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from reconciler.apiserver import patches, wire
+from reconciler.apiserver.decode import YAML, Decoded, parse_body, part, read
+from reconciler.apiserver.options import WriteOptions
+from reconciler.apiserver.resources import Place
+from reconciler.apiserver.status import ApiError, bad_request, invalid, not_found, unsupported_media_type
+from reconciler.apiserver.storage import Stored
+from reconciler.apiserver.strategic import strategic_patch
+from reconciler.apiserver.writer import ATTEMPTS, Sent, Writer, Written, is_race, named
+from state.errors import invalid as invalid_value
+
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY)
+
+
+def read_patch(body: bytes, content_type: str) -> Any:
+    """A patch as plain data.
+
+    Raises:
+        ApiError: it can't be read.
+    """
+    if content_type == APPLY:
+        patch = parse_body(body, YAML, "")
+        return patch if isinstance(patch, dict) else {}
+    return patches.decoded(body, kind=list if content_type == JSON_PATCH else dict)
+
+
+class Patcher:
+    """Carries out patches."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def patch(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> Written:
+        """Changes an object, or its status. Server-side apply makes it if need be.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        if content_type == APPLY:
+            options = options.as_apply()
+            if self._writer.fields is None:
+                raise unsupported_media_type(PATCHES[:-1])
+        elif content_type == STRATEGIC and place.resource.type is None:
+            raise unsupported_media_type((JSON_PATCH, MERGE_PATCH, APPLY))
+        patch = read_patch(body, content_type)
+        if content_type == APPLY:
+            _check_applied(place, patch)
+        for attempt in range(ATTEMPTS):
+            live = self._writer.storage.get(place.resource, place.namespace, place.name)
+            if live is None and (content_type != APPLY or place.subresource):
+                raise not_found(*place.about)
+            try:
+                if content_type == APPLY:
+                    return self._apply(place, patch, live, options)
+                assert live is not None
+                sent = Sent.of(_patched(place, live, patch, content_type, options), options)
+                return self._writer.replace(place, named(place, sent.object), live, sent)
+            except ApiError as error:
+                if not is_race(error) or attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _apply(self, place: Place, patch: dict[str, Any], live: Stored | None, options: WriteOptions) -> Written:
+        writer = self._writer
+        assert writer.fields is not None
+        document = writer.fields.applied(
+            place.resource, None if live is None else live.object, patch, options, writer.clock()
+        )
+        sent = Sent.of(writer.decoder.manifest(document, place.resource, options.validation), options)
+        new = named(place, sent.object)
+        if live is not None:
+            return writer.replace(place, new, live, sent)
+        return writer.create(place, replace(sent, object=new))
+
+
+def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
+    """What an applied manifest has to say, and must not.
+
+    Raises:
+        ApiError: it doesn't, or does.
+    """
+    api_version, kind = str(patch.get("apiVersion") or ""), patch.get("kind") or ""
+    if api_version != place.resource.api_version or kind != place.resource.kind:
+        version = api_version if "/" in api_version else f"/{api_version}"
+        raise bad_request(f"invalid object type: {version}, Kind={kind}")
+    meta = part(patch, "metadata", place.resource.kind)
+    if meta.get("name") not in (None, place.name):
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({place.name})")
+    if meta.get("managedFields") is not None:
+        raise bad_request("metadata.managedFields must be nil")
+
+
+def _patched(place: Place, live: Stored, patch: Any, content_type: str, options: WriteOptions) -> Decoded:
+    """The object that a patch makes of a live one.
+
+    Raises:
+        ApiError: it makes none.
+    """
+    resource = place.resource
+    document = wire.document(live.object)
+    if content_type == JSON_PATCH:
+        result = patches.json_patch(document, patch)
+    elif content_type == MERGE_PATCH:
+        result = patches.merge_patch(document, patch)
+    else:
+        assert resource.type is not None
+        result = strategic_patch(document, patch, resource.type)
+    found, fault = read({**result, "apiVersion": resource.api_version, "kind": resource.kind}, resource, sent=True)
+    if found is not None:
+        unknown = [f'unknown field "{each.path}"' for each in found[1]]
+        if not unknown or options.validation != "Strict":
+            return Decoded(found[0], tuple(unknown) if options.validation == "Warn" else ())
+        fault = f"strict decoding error: {', '.join(unknown)}"
+    raise invalid("", "", "", [invalid_value("patch", _shown(result), fault)])
+
+
+#: The fields of Go's ``ManagedFieldsEntry``, in its order.
+_ENTRY = ("manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource")
+
+
+def _shown(document: dict[str, Any]) -> str:
+    """A document as Go writes what a patch made: maps sorted, structs (metadata, in the main) in their order."""
+    parts = []
+    for name in sorted(document):
+        if name == "metadata" and isinstance(document[name], dict):
+            text = orjson.dumps({field: _sorted(field, value) for field, value in document[name].items()})
+        else:
+            text = orjson.dumps(document[name], option=orjson.OPT_SORT_KEYS)
+        parts.append(orjson.dumps(name) + b":" + text)
+    return (b"{" + b",".join(parts) + b"}").decode()
+
+
+def _sorted(field: str, value: Any) -> Any:
+    if field == "managedFields" and isinstance(value, list):
+        return [{name: entry[name] for name in _ENTRY if name in entry} for entry in value]
+    return dict(sorted(value.items())) if isinstance(value, dict) else value

@@ -1,0 +1,89 @@
+"""What a path of the API means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.apiserver.resources import Place, Registry, Resource
+from reconciler.apiserver.status import method_not_allowed, no_such_resource
+
+#: The verb of a method on a collection, on an object, and on a part of one.
+_COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
+_OBJECT = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_PART = {**_OBJECT, "POST": "create"}
+
+
+#: How many parts a path under each root has at least, when it is about a version.
+_SHORTEST = {"api": 2, "apis": 3}
+
+
+class Target(NamedTuple):
+    """Where a request goes, and its verb as authorisation and discovery know it."""
+
+    place: Place
+    verb: str
+
+
+class UnknownPathError(Exception):
+    """Nothing is served below that path, not even by the API's own 404."""
+
+
+def target(registry: Registry, path: str, method: str, *, is_watch: bool = False) -> Target:
+    """What a path under /api or /apis means.
+
+    Raises:
+        UnknownPathError: no such group.
+        ApiError: no such resource, or not that method.
+    """
+    parts = [part for part in path.split("/") if part]
+    if not parts or len(parts) < _SHORTEST.get(parts[0], len(parts) + 1):
+        raise UnknownPathError(path)
+    group, rest = ("", parts[1:]) if parts[0] == "api" else (parts[1], parts[2:])
+    if parts[0] == "apis" and group not in registry.group_versions:
+        raise UnknownPathError(path)
+    version, rest = rest[0], rest[1:]
+    if rest and rest[0] == "watch":
+        is_watch, rest = True, rest[1:]
+    namespace = ""
+    if rest[:1] == ["namespaces"] and group == "":
+        resource, rest = _in_namespace(registry, group, version, rest)
+        if resource is not None:
+            return _found(resource, "", rest, method, is_watch=is_watch)
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    if not rest and any((each.group, each.version) == (group, version) for each in registry.resources):
+        raise method_not_allowed()  # of the list of resources, which can only be read
+    resource = registry.find(group, version, rest[0]) if rest else None
+    if resource is None or (namespace and not resource.namespaced):
+        raise no_such_resource()
+    return _found(resource, namespace, rest[1:], method, is_watch=is_watch)
+
+
+def _in_namespace(registry: Registry, group: str, version: str, rest: list[str]) -> tuple[Resource | None, list[str]]:
+    """The resource ``namespaces`` itself and what follows it, if the path isn't about something in one."""
+    resource = registry.find(group, version, "namespaces")
+    is_about_one = len(rest) <= 2 or (len(rest) == 3 and resource is not None and rest[2] in resource.subresources)
+    return (resource, rest[1:]) if is_about_one else (None, rest)
+
+
+def _found(resource: Resource, namespace: str, rest: list[str], method: str, *, is_watch: bool) -> Target:
+    if len(rest) > 2 and rest[1] != "proxy":
+        raise no_such_resource()
+    name, subresource = (*rest[:2], "", "")[:2]
+    if subresource:
+        part = resource.subresources.get(subresource)
+        if part is None:
+            raise no_such_resource()
+        verb, allowed = _PART.get(method), part.verbs
+    else:
+        verb, allowed = (_OBJECT if name else _COLLECTION).get(method), resource.verbs
+    if verb is None or verb not in allowed or (resource.namespaced and not namespace and _needs_namespace(verb)):
+        raise method_not_allowed()
+    if is_watch and verb in ("list", "get") and not subresource:
+        verb = "watch"
+    return Target(Place(resource, namespace, name, subresource), verb)
+
+
+def _needs_namespace(verb: str) -> bool:
+    """Whether a verb is about one namespace; lists and watches may be about all."""
+    return verb != "list"

@@ -1,0 +1,225 @@
+"""Strategic merge patch: lists of things with an identity are merged item by item, with directives for the rest.
+
+Which lists those are, and by which field, is declared by Kubernetes' types (``patchStrategy``, ``patchMergeKey``); the
+table follows the structs of ``state.objects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from reconciler.apiserver.status import ApiError, bad_request, internal
+from state.objects import Object
+
+Json = dict[str, Any]
+_PATCH, _RETAIN = "$patch", "$retainKeys"
+_ORDER, _DELETE_ITEMS = "$setElementOrder/", "$deleteFromPrimitiveList/"
+_SCALARS = ""
+
+#: The key by which items of a list are told apart, by struct and JSON name; ``_SCALARS`` for lists of plain values.
+MERGE_KEYS: dict[str, dict[str, str]] = {
+    "Container": {
+        "env": "name",
+        "ports": "containerPort",
+        "volumeDevices": "devicePath",
+        "volumeMounts": "mountPath",
+    },
+    "CronJobStatus": {},
+    "DaemonSetStatus": {"conditions": "type"},
+    "DeploymentStatus": {"conditions": "type"},
+    "EphemeralContainer": {
+        "env": "name",
+        "ports": "containerPort",
+        "volumeDevices": "devicePath",
+        "volumeMounts": "mountPath",
+    },
+    "CSINodeSpec": {"drivers": "name"},
+    "JobStatus": {"conditions": "type"},
+    "NamespaceStatus": {"conditions": "type"},
+    "NodeSpec": {"podCIDRs": _SCALARS},
+    "NodeStatus": {"addresses": "type", "conditions": "type"},
+    "ObjectMeta": {"finalizers": _SCALARS, "ownerReferences": "uid"},
+    "PersistentVolumeClaimStatus": {"conditions": "type"},
+    "PodDisruptionBudgetStatus": {"conditions": "type"},
+    "PodSpec": {
+        "containers": "name",
+        "ephemeralContainers": "name",
+        "hostAliases": "ip",
+        "imagePullSecrets": "name",
+        "initContainers": "name",
+        "resourceClaims": "name",
+        "schedulingGates": "name",
+        "topologySpreadConstraints": "topologyKey",
+        "volumes": "name",
+    },
+    "PodStatus": {"conditions": "type", "hostIPs": "ip", "podIPs": "ip", "resourceClaimStatuses": "name"},
+    "ReplicaSetStatus": {"conditions": "type"},
+    "ReplicationControllerStatus": {"conditions": "type"},
+    "ResourceQuotaStatus": {},
+    "ServiceAccount": {"secrets": "name"},
+    "ServiceSpec": {"ports": "port"},
+    "ServiceStatus": {"conditions": "type"},
+    "StatefulSetStatus": {"conditions": "type"},
+}
+
+
+class _Field(NamedTuple):
+    """What is known of a field: the struct it holds or lists, and the merge key of a list."""
+
+    struct: type[msgspec.Struct] | None = None
+    merge_key: str | None = None
+
+
+_UNKNOWN = _Field()
+
+
+@cache
+def _fields(struct: type[msgspec.Struct] | None) -> dict[str, _Field]:
+    if struct is None:
+        return {}
+    keys = MERGE_KEYS.get(struct.__name__, {})
+    description = inspect.type_info(struct)
+    assert isinstance(description, inspect.StructType)
+    result = {}
+    for field in description.fields:
+        options = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        inner = next((each for each in options if not isinstance(each, inspect.NoneType)), field.type)
+        if isinstance(inner, inspect.VarTupleType):
+            inner = inner.item_type
+        held = inner.cls if isinstance(inner, inspect.StructType) else None
+        result[field.encode_name] = _Field(held, keys.get(field.encode_name))
+    return result
+
+
+def strategic_patch(document: Json, patch: Json, kind: type[Object]) -> Json:
+    """The document with a strategic merge patch applied. No argument is changed.
+
+    Raises:
+        ApiError: the patch makes no sense.
+    """
+    return _merge_map(document, patch, kind)
+
+
+def _merge_map(original: Json, patch: Json, struct: type[msgspec.Struct] | None) -> Json:
+    directive = patch.get(_PATCH)
+    if directive is not None:
+        patch = {name: value for name, value in patch.items() if name != _PATCH}
+        if directive == "replace":
+            return patch
+        if directive == "delete":
+            return {}
+        if directive != "merge":
+            raise _unknown(directive, "map")
+    fields = _fields(struct)
+    merged = dict(original)
+    if _RETAIN in patch:
+        kept = _list(patch[_RETAIN], "retainKeys")
+        merged = {name: value for name, value in merged.items() if name in kept}
+    for name, value in patch.items():
+        if name == _RETAIN:
+            continue
+        if name.startswith(_DELETE_ITEMS):
+            target = name.removeprefix(_DELETE_ITEMS)
+            gone = _list(value, "primitive")
+            merged[target] = [item for item in _list(merged.get(target) or [], "primitive") if item not in gone]
+        elif name.startswith(_ORDER):
+            target = name.removeprefix(_ORDER)
+            if target not in patch and isinstance(merged.get(target), list):
+                order = _list(value, "setElementOrder")
+                merged[target] = _ordered(merged[target], [], order, merged[target], _key_of(fields, target))
+        elif value is None:
+            merged.pop(name, None)
+        else:
+            order = _list(patch.get(_ORDER + name) or [], "setElementOrder")
+            merged[name] = _merge_value(merged.get(name), value, fields.get(name, _UNKNOWN), order)
+    return merged
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise bad_request(f"invalid patch format of {what} list")
+    return value
+
+
+def _key_of(fields: dict[str, _Field], name: str) -> str | None:
+    return fields.get(name, _UNKNOWN).merge_key
+
+
+def _merge_value(original: Any, value: Any, field: _Field, order: list[Any]) -> Any:
+    if isinstance(value, dict):
+        return _merge_map(original if isinstance(original, dict) else {}, value, field.struct)
+    if isinstance(value, list) and field.merge_key is not None:
+        return _merge_list(original if isinstance(original, list) else [], value, field, order)
+    return value
+
+
+def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: list[Any]) -> list[Any]:
+    key = field.merge_key
+    if key == _SCALARS:
+        merged = [*original, *(item for item in patch if item not in original)]
+        return _ordered(merged, patch, order or patch, original, key)
+    assert key is not None
+    items: list[Json] = []
+    directives: list[Json] = []
+    for item in patch:
+        if not isinstance(item, dict):
+            raise bad_request(f"expected a map in a list that is merged by {key}, found {item!r}")
+        (directives if _PATCH in item else items).append(item)
+    if any(item[_PATCH] == "replace" for item in directives):
+        return items
+    merged = list(original)
+    for item in directives:
+        if item[_PATCH] != "delete":
+            raise _unknown(item[_PATCH], "map")
+        merged = [each for each in merged if each.get(key) != _identity(item, key)]
+    for item in items:
+        identity = _identity(item, key)
+        at = next((index for index, each in enumerate(merged) if each.get(key) == identity), None)
+        if at is None:
+            merged.append(_merge_map({}, item, field.struct))
+        else:
+            merged[at] = _merge_map(merged[at], item, field.struct)
+    return _ordered(merged, items, order or items, original, key)
+
+
+def _identity(item: Json, key: str) -> Any:
+    if key not in item:
+        shown = " ".join(f"{name}:{item[name]}" for name in sorted(item))
+        raise internal(f"map: map[{shown}] does not contain declared merge key: {key}")
+    return item[key]
+
+
+def _unknown(directive: object, what: str) -> ApiError:
+    return bad_request(f"Unknown patch type found: {directive} in {what}")
+
+
+def _ordered(merged: list[Any], patch: list[Any], order: list[Any], original: list[Any], key: str | None) -> list[Any]:
+    """The items in their final order: those that the patch or its order names keep that order; the others, which only
+    the server has, are put between them where the original has them, as far as that goes.
+    """
+    name: Callable[[Any], Any] = (lambda item: item.get(key) if isinstance(item, dict) else item) if key else _itself
+    wanted = {_hashable(name(item)): index for index, item in enumerate(order)}
+    named = {_hashable(name(item)) for item in patch} | set(wanted)
+    was = {_hashable(name(item)): index for index, item in enumerate(original)}
+    ours = [item for item in merged if _hashable(name(item)) in named]
+    ours.sort(key=lambda item: wanted.get(_hashable(name(item)), len(wanted)))
+    theirs = [item for item in merged if _hashable(name(item)) not in named]
+    result: list[Any] = []
+    while theirs and ours:
+        left, right = was.get(_hashable(name(theirs[0]))), was.get(_hashable(name(ours[0])))
+        is_first = left is not None and right is not None and left < right
+        result.append(theirs.pop(0) if is_first else ours.pop(0))
+    return [*result, *theirs, *ours]
+
+
+def _itself(item: Any) -> Any:
+    return item
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

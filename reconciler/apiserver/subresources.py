@@ -1,0 +1,310 @@
+"""The parts of objects that have a path of their own and aren't a status: scale, binding, eviction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.apiserver.answers import Answer
+from reconciler.apiserver.decode import parse_body, part
+from reconciler.apiserver.deletion import Deleter
+from reconciler.apiserver.gotypes import found
+from reconciler.apiserver.options import DeleteOptions, Query, WriteOptions, parse_put_revision
+from reconciler.apiserver.patches import json_patch, merge_patch
+from reconciler.apiserver.patching import JSON_PATCH, read_patch
+from reconciler.apiserver.resources import Place, Resource
+from reconciler.apiserver.status import (
+    ApiError,
+    bad_request,
+    conflict,
+    internal,
+    invalid,
+    modified,
+    not_found,
+    success,
+    too_many_requests,
+)
+from reconciler.apiserver.storage import Storage, Stored
+from reconciler.apiserver.writer import Writer
+from state import selectors
+from state.errors import invalid as invalid_value
+from state.errors import required
+from state.objects import AnyObject, CustomObject, Namespace, Opaque, Pod, PodCondition, PodDisruptionBudget, replace
+from state.times import format_time
+
+_FINISHED = ("Succeeded", "Failed")
+#: Evictions that a budget remembers at once (``disruptedPods``).
+_MAX_DISRUPTED = 2000
+
+
+def scale_of(obj: AnyObject) -> dict[str, Any]:
+    """The autoscaling/v1 Scale of an object."""
+    meta = obj.metadata
+    spec, status = (
+        (obj.body.value.get(name, {}) for name in ("spec", "status"))
+        if isinstance(obj, CustomObject)
+        else (
+            getattr(obj, "spec", None),
+            getattr(obj, "status", None),
+        )
+    )
+    wanted = spec.get("replicas") if isinstance(spec, dict) else getattr(spec, "replicas", None)
+    actual = status.get("replicas") if isinstance(status, dict) else getattr(status, "replicas", None)
+    selector = getattr(spec, "selector", None)
+    text = ""
+    if isinstance(selector, dict):
+        text = ",".join(f"{key}={selector[key]}" for key in sorted(selector))
+    elif selector is not None:
+        text = str(selectors.from_object(selector))
+    identity = {
+        "name": meta.name,
+        "namespace": meta.namespace,
+        "uid": meta.uid,
+        "resourceVersion": meta.resource_version,
+        "creationTimestamp": meta.creation_timestamp,
+    }
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: value for name, value in identity.items() if value},
+        "spec": {"replicas": wanted} if wanted else {},
+        "status": {"replicas": actual or 0, **({"selector": text} if text else {})},
+    }
+
+
+class Subresources:
+    """Carries out requests to subresources."""
+
+    def __init__(self, storage: Storage, writer: Writer, deleter: Deleter, clock: Callable[[], int]) -> None:
+        self._storage, self._writer, self._deleter, self._clock = storage, writer, deleter, clock
+        #: Reads a pod's log; the query is that of the request (container, tailLines, ...).
+        self.logs: Callable[[Pod, Query], bytes] | None = None
+
+    # -- scale ---------------------------------------------------------------------------------------------------------
+
+    def get_scale(self, place: Place) -> dict[str, Any]:
+        """The scale of an object.
+
+        Raises:
+            ApiError: there is no such object.
+        """
+        return scale_of(self._live(place).object)
+
+    def _live(self, place: Place) -> Stored:
+        live = self._storage.get(place.resource, place.namespace, place.name)
+        if live is None:
+            raise not_found(*place.about)
+        return live
+
+    def put_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> dict[str, Any]:
+        """Scales an object.
+
+        Raises:
+            ApiError: it can't be scaled so.
+        """
+        return self._scale(place, parse_body(body, content_type, "Scale"), options)
+
+    def patch_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> dict[str, Any]:
+        """Scales an object by a patch of its Scale.
+
+        Raises:
+            ApiError: it can't be scaled so.
+        """
+        patch = read_patch(body, content_type)
+        scale = self.get_scale(place)
+        given = isinstance(patch, dict) and bool((patch.get("metadata") or {}).get("resourceVersion"))
+        patched = json_patch(scale, patch) if content_type == JSON_PATCH else merge_patch(scale, patch)
+        if not given:
+            patched["metadata"] = {key: value for key, value in patched["metadata"].items() if key != "resourceVersion"}
+        return self._scale(place, patched, options)
+
+    def _scale(self, place: Place, scale: Any, options: WriteOptions) -> dict[str, Any]:
+        meta = part(scale, "metadata", "Scale")
+        replicas = part(scale, "spec", "Scale").get("replicas") or 0
+        if scale.get("kind", "Scale") != "Scale":
+            raise bad_request(f'no kind "{scale["kind"]}" can be handled as a Scale')
+        if not isinstance(replicas, int) or isinstance(replicas, bool):
+            raise bad_request(
+                f'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal {found(replicas)} into Go '
+                "struct field ScaleSpec.spec.replicas of type int32"
+            )
+        if replicas < 0:
+            problem = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+            raise invalid("Scale", "autoscaling", place.name, [problem])
+        revision = parse_put_revision(meta.get("resourceVersion"))
+
+        def edit(obj: AnyObject) -> AnyObject:
+            if revision is not None and str(revision) != obj.metadata.resource_version:
+                raise modified(*place.about)
+            return _with_replicas(obj, replicas)
+
+        return scale_of(self._writer.change(place, edit, options).stored.object)
+
+    # -- binding -------------------------------------------------------------------------------------------------------
+
+    def bind(self, place: Place, body: Any, options: WriteOptions) -> dict[str, Any]:
+        """Assigns a pod to a node, as schedulers do.
+
+        Raises:
+            ApiError: it can't be assigned.
+        """
+        name = place.name
+        meta, target = part(body, "metadata", "Binding"), part(body, "target", "Binding")
+        if meta.get("name") not in (None, "", name):
+            raise bad_request("name in URL does not match name in Binding object")
+        if target.get("kind") not in (None, "", "Node"):
+            problem = invalid_value("target.kind", target["kind"], 'must be empty or "Node"')
+            raise invalid("Binding", "", name, [problem])
+        node = str(target.get("name") or "")
+        now = self._clock()
+
+        def edit(obj: AnyObject) -> AnyObject:
+            assert isinstance(obj, Pod)
+            why = ""
+            if meta.get("uid") and meta["uid"] != obj.metadata.uid:
+                why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {obj.metadata.uid}"
+            elif obj.metadata.deletion_timestamp is not None:
+                why = f"pod {name} is being deleted, cannot be assigned to a host"
+            elif obj.spec.node_name:
+                why = f'pod {name} is already assigned to node "{obj.spec.node_name}"'
+            elif obj.spec.scheduling_gates:
+                why = f"pod {name} has non-empty .spec.schedulingGates"
+            if why:
+                raise conflict("pods/binding", "", name, why)
+            return bound(obj, node, format_time(now))
+
+        if not node:
+            raise invalid("Binding", "", name, [required("target.name")])
+        self._writer.change(place, edit, options)
+        return success(code=201)
+
+    # -- namespaces and logs -------------------------------------------------------------------------------------------
+
+    def finalize(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> Answer:
+        """Changes a namespace's own finalizers; without any, one that is being deleted is gone.
+
+        Raises:
+            ApiError: there is no such namespace.
+        """
+        sent = self._writer.decoder.body(body, place.resource, content_type, options.validation).object
+        assert isinstance(sent, Namespace)
+
+        def edit(obj: AnyObject) -> AnyObject:
+            assert isinstance(obj, Namespace)
+            return replace(obj, spec=sent.spec)
+
+        written = self._writer.change(place, edit, options)
+        return Answer(200, written.stored.json, resource=place.resource, stored=written.stored)
+
+    def log(self, place: Place, query: Query) -> Answer:
+        """What a pod's containers wrote, as text.
+
+        Raises:
+            ApiError: nobody here can tell.
+        """
+        if self.logs is None:
+            raise internal("no node of this cluster keeps logs")
+        pod = self._live(place).object
+        assert isinstance(pod, Pod)
+        return Answer(200, self.logs(pod, query))
+
+    # -- eviction ------------------------------------------------------------------------------------------------------
+
+    def evict(self, place: Place, body: Any, options: WriteOptions) -> dict[str, Any]:
+        """Deletes a pod unless a PodDisruptionBudget is against it.
+
+        Raises:
+            ApiError: it is, or there is no such pod.
+        """
+        if part(body, "metadata", "Eviction").get("name") not in (None, "", place.name):
+            raise bad_request("name in URL does not match name in Eviction object")
+        pod = self._live(place).object
+        assert isinstance(pod, Pod)
+        deletion = DeleteOptions.read({}, part(body, "deleteOptions", "Eviction"))
+        if options.dry_run and not deletion.dry_run:
+            deletion = DeleteOptions.read({"dryRun": ("All",)}, None)
+        if pod.status.phase not in (*_FINISHED, "Pending", None) and pod.metadata.deletion_timestamp is None:
+            self._ask_budgets(pod, options)
+        self._deleter.delete(place, deletion)
+        return success(code=201)
+
+    def _ask_budgets(self, pod: Pod, options: WriteOptions) -> None:
+        resource = self._storage.registry.of_table("PodDisruptionBudget")
+        assert resource is not None
+        budgets = [
+            stored.object
+            for stored in self._storage.all(resource, pod.metadata.namespace)
+            if isinstance(stored.object, PodDisruptionBudget)
+            and selectors.matches(stored.object.spec.selector, pod.metadata.labels)
+        ]
+        if len(budgets) > 1:
+            raise internal(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            )
+        for budget in budgets:
+            if not _is_ready(pod) and _may_evict_unready(budget):
+                continue
+            self._take_from(resource, budget, pod, options)
+
+    def _take_from(self, resource: Resource, budget: PodDisruptionBudget, pod: Pod, options: WriteOptions) -> None:
+        name = budget.metadata.name
+
+        def edit(obj: AnyObject) -> AnyObject:
+            assert isinstance(obj, PodDisruptionBudget)
+            status = obj.status
+            if (status.observed_generation or 0) < (obj.metadata.generation or 0):
+                causes = [
+                    {
+                        "reason": "DisruptionBudget",
+                        "message": f"The disruption budget {name} is still being processed by the server.",
+                    }
+                ]
+                raise _no_eviction({"retryAfterSeconds": 10, "causes": causes})
+            if status.disruptions_allowed <= 0:
+                message = (
+                    f"The disruption budget {name} needs {status.desired_healthy} healthy pods and has "
+                    f"{status.current_healthy} currently"
+                )
+                raise _no_eviction({"causes": [{"reason": "DisruptionBudget", "message": message}]})
+            if len(status.disrupted_pods) > _MAX_DISRUPTED:
+                raise too_many_requests(
+                    "DisruptedPods map too big - too many evictions not confirmed by PDB controller"
+                )
+            evicted = {**status.disrupted_pods, pod.metadata.name: format_time(self._clock())}
+            return replace(
+                obj,
+                status=replace(status, disruptions_allowed=status.disruptions_allowed - 1, disrupted_pods=evicted),
+            )
+
+        self._writer.change(Place(resource, budget.metadata.namespace, name), edit, options)
+
+
+def bound(pod: Pod, node: str, at: str) -> Pod:
+    """A pod on a node."""
+    scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=at)
+    others = tuple(each for each in pod.status.conditions if each.type != "PodScheduled")
+    status = replace(pod.status, conditions=(*others, scheduled))
+    return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
+
+
+def _with_replicas(obj: AnyObject, replicas: int) -> AnyObject:
+    if isinstance(obj, CustomObject):
+        body = obj.body.value
+        return replace(obj, body=Opaque({**body, "spec": {**body.get("spec", {}), "replicas": replicas}}))
+    return replace(obj, spec=replace(getattr(obj, "spec"), replicas=replicas))  # noqa: B009 - what scales has a spec
+
+
+def _is_ready(pod: Pod) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions)
+
+
+def _may_evict_unready(budget: PodDisruptionBudget) -> bool:
+    """Whether a pod that isn't ready may go: always, or while enough others are."""
+    if budget.spec.unhealthy_pod_eviction_policy == "AlwaysAllow":
+        return True
+    status = budget.status
+    return status.current_healthy >= status.desired_healthy > 0
+
+
+def _no_eviction(details: dict[str, Any]) -> ApiError:
+    return too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", details)

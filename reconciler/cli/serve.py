@@ -1,0 +1,105 @@
+"""``reconciler serve``: the API server with its controllers, for kubectl and every other client."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from ipaddress import ip_address
+from pathlib import Path
+
+import click
+
+from reconciler.cli import exits
+from reconciler.cli.options import common
+from reconciler.cli.tables import echo
+from rules.services import CLUSTER_CIDR
+
+#: Revisions of history that a store keeps: for watches that come back, and for lists page by page.
+KEEP = 20_000
+
+
+@click.command(
+    epilog=exits.epilog(
+        "reconciler serve --port 6443 --kubeconfig admin.kubeconfig\n"
+        "reconciler serve --store sqlite:state.db --certificates keys --kubeconfig k &\n"
+        "kubectl --kubeconfig admin.kubeconfig get namespaces"
+    )
+)
+@click.option(
+    "--store",
+    "store_url",
+    default="memory:",
+    show_default=True,
+    metavar="URL",
+    help="memory:, sqlite:PATH or etcd://HOST:PORT[,…].",
+)
+@click.option("--port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option(
+    "--service-cidr", default=CLUSTER_CIDR, show_default=True, metavar="CIDR", help="Where cluster IPs come from."
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen; loopback, unless said."
+)
+@click.option(
+    "--certificates",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Keeps the server's certificate authority and keys; without it they last as long as the server.",
+)
+@click.option(
+    "--token-auth-file",
+    "tokens",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help='Bearer tokens: token,user,uid,"group1,group2" a line.',
+)
+@click.option("--http", "is_plain", is_flag=True, help="Plain HTTP for everybody, without any checks; loopback only.")
+@click.option(
+    "--kubeconfig", "path", type=click.Path(path_type=Path), metavar="FILE", help="Written when the server is ready."
+)
+@common
+def serve(
+    *,
+    store_url: str,
+    host: str,
+    port: int,
+    service_cidr: str,
+    folder: Path | None,
+    tokens: Path | None,
+    is_plain: bool,
+    path: Path | None,
+) -> int:
+    """Serve the Kubernetes API, with controllers and scheduler behind it, until Ctrl-C or SIGTERM."""
+    from reconciler.apiserver.auth_server import Security  # noqa: PLC0415 - for serve alone
+    from reconciler.apiserver.auth_tokens import FixedTokens  # noqa: PLC0415
+    from reconciler.apiserver.kubeconfig import kubeconfig, write  # noqa: PLC0415
+    from reconciler.apiserver.server import Server  # noqa: PLC0415
+    from state.store.registry import open_store  # noqa: PLC0415
+
+    if is_plain and not _is_loopback(host):
+        raise click.UsageError(f"--http is for loopback only, found --host {host}")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with tempfile.TemporaryDirectory(prefix="reconciler-") as temporary, open_store(store_url, keep=KEEP) as store:
+        security = None
+        if not is_plain:
+            fixed = None if tokens is None else FixedTokens.read(tokens)
+            now = time.time_ns() // 1000
+            security = Security(folder or Path(temporary), now, hosts=(host,), tokens=fixed)
+        with Server(store, host=host, port=port, cidrs=(service_cidr,), security=security) as server:
+            echo([server.url])
+            if path is not None:
+                write(kubeconfig(server.url) if security is None else security.admin_config(server.url), path)
+            stopped.wait()
+    return exits.OK
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

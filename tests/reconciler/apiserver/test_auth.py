@@ -1,0 +1,384 @@
+"""Who may do what: paths to attributes, roles, tokens, certificates, and the middleware as a whole."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.apiserver.api import Api
+from reconciler.apiserver.auth import PEER, attributes, certificate_user
+from reconciler.apiserver.auth_server import Security
+from reconciler.apiserver.auth_tokens import AccountTokens, FixedTokens, TokenFileError, signing_key
+from reconciler.apiserver.bootstrap import bootstrap
+from reconciler.apiserver.http import Application
+from reconciler.apiserver.kubeconfig import kubeconfig, write
+from reconciler.apiserver.rbac import MASTERS, Attributes, User
+from reconciler.apiserver.status import ApiError
+from reconciler.apiserver.tls import Authority, CertificateError, KeyPair, server_context
+from state.store.memory import MemoryStore
+
+NOW = 1_800_000_000_000_000
+SECOND = 1_000_000
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+REVIEWS = "/apis/authorization.k8s.io/v1"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Client:
+    """Sends requests through the middleware, without sockets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        tokens = FixedTokens({"bobs": User("bob", ("dev",)), "roots": User("root", (MASTERS,))})
+        api = Api(MemoryStore(), clock=self.clock)
+        bootstrap(api)
+        self.app = Security(folder, NOW, tokens=tokens).wrap(Application(api))
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, *, token: str = "", peer: Any = None, **headers: str
+    ) -> tuple[int, Any]:
+        return asyncio.run(self._send(method, path, body, token, peer, headers))
+
+    async def _send(
+        self, method: str, path: str, body: Any, token: str, peer: Any, headers: dict[str, str]
+    ) -> tuple[int, Any]:
+        path, _, query = path.partition("?")
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            sent["authorization"] = f"Bearer {token}"
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+            "state": {PEER: peer},
+            "client": ("127.0.0.1", 1),
+        }
+        messages: list[Any] = []
+
+        async def receive() -> Any:
+            data = b"" if body is None else json.dumps(body).encode()
+            return {"type": "http.request", "body": data, "more_body": False}
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        await self.app(scope, receive, send)
+        text = b"".join(message.get("body", b"") for message in messages[1:])
+        try:
+            return messages[0]["status"], json.loads(text)
+        except json.JSONDecodeError:
+            return messages[0]["status"], text.decode()
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return Client(tmp_path)
+
+
+def _grant(client: Client, rules: list[dict[str, Any]], namespace: str = "", user: str = "bob") -> None:
+    kind = "Role" if namespace else "ClusterRole"
+    base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
+    role = {"metadata": {"name": "r"}, "rules": rules}
+    assert client("POST", f"{base}/{kind.lower()}s", role, token="roots")[0] == 201
+    binding = {
+        "metadata": {"name": "r"},
+        "roleRef": {"kind": kind, "name": "r"},
+        "subjects": [{"kind": "User", "name": user}],
+    }
+    assert client("POST", f"{base}/{kind.lower()}bindings", binding, token="roots")[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "expected"),
+    [
+        ("GET", "/api/v1/pods", "", Attributes("list", version="v1", resource="pods")),
+        ("GET", "/api/v1/pods", "watch=1", Attributes("watch", version="v1", resource="pods")),
+        ("GET", "/api/v1/watch/pods", "", Attributes("watch", version="v1", resource="pods")),
+        (
+            "GET",
+            "/api/v1/secrets",
+            "fieldSelector=metadata.name%3Da",
+            Attributes("list", version="v1", resource="secrets", name="a"),
+        ),
+        ("GET", "/api/v1/namespaces/a", "", Attributes("get", "", "v1", "namespaces", "", "a", "a")),
+        (
+            "PUT",
+            "/api/v1/namespaces/a/finalize",
+            "",
+            Attributes("update", "", "v1", "namespaces", "finalize", "a", "a"),
+        ),
+        (
+            "PATCH",
+            "/apis/apps/v1/namespaces/a/deployments/d/scale",
+            "",
+            Attributes("patch", "apps", "v1", "deployments", "scale", "a", "d"),
+        ),
+        (
+            "DELETE",
+            "/apis/apps/v1/namespaces/a/deployments",
+            "",
+            Attributes("deletecollection", "apps", "v1", "deployments", "", "a"),
+        ),
+        ("GET", "/apis/apps/v1", "", Attributes("get", path="/apis/apps/v1")),
+        ("GET", "/healthz/ping", "", Attributes("get", path="/healthz/ping")),
+    ],
+)
+def test_paths_are_read_as_kubernetes_reads_them(method: str, path: str, query: str, expected: Attributes) -> None:
+    assert attributes(method, path, query.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/namespaces/a/pods/x%2fstatus"),
+        ("GET", "/api/v1/namespaces/../secrets"),
+        ("POST", "/api/v1/watch/pods"),
+        ("DELETE", "/api/v1/watch/namespaces/a/pods/b"),
+    ],
+)
+def test_tricks_with_paths_are_refused(method: str, path: str) -> None:
+    """What could mean one thing here and another later means nothing."""
+    with pytest.raises(ApiError):
+        attributes(method, path)
+
+
+@given(st.text(alphabet="/api1svnm%.watch", max_size=60), st.sampled_from(["GET", "POST", "PATCH", "DELETE"]))
+def test_any_path_is_read_or_refused(path: str, method: str) -> None:
+    try:
+        found = attributes(method, path)
+    except ApiError as error:
+        code = error.code
+    else:
+        code = 200 if found.verb else 0
+    assert code in (200, 404, 405)
+
+
+def test_a_stranger_sees_health_and_version_only(client: Client) -> None:
+    """The anonymous user has the rights that Kubernetes gives them."""
+    assert client("GET", "/healthz") == (200, "ok")
+    assert client("GET", "/version")[0] == 200
+    code, status = client("GET", "/api/v1/namespaces/default/secrets")
+    assert code == 403
+    assert status["message"] == (
+        'secrets is forbidden: User "system:anonymous" cannot list resource "secrets" in API group "" in the '
+        'namespace "default"'
+    )
+    assert client("GET", "/metrics")[1]["message"] == 'forbidden: User "system:anonymous" cannot get path "/metrics"'
+
+
+@pytest.mark.parametrize("token", ["wrong", "a.b.c", "e30.e30.e30", "Bobs", ".."])
+def test_an_unknown_token_is_401(client: Client, token: str) -> None:
+    """Not even what strangers may see is shown for it."""
+    code, status = client("GET", "/healthz", token=token)
+    assert (code, status["reason"]) == (401, "Unauthorized")
+
+
+def test_a_role_gives_what_it_says_and_no_more(client: Client) -> None:
+    """In its namespace, for its verbs, its resources and names."""
+    rules = [
+        {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"], "verbs": ["get", "list"]},
+    ]
+    _grant(client, rules, "default")
+    base = "/api/v1/namespaces/default"
+    assert client("GET", f"{base}/pods", token="bobs")[0] == 200
+    assert client("GET", f"{base}/pods?watch=1&timeoutSeconds=1", token="bobs")[0] == 403
+    assert client("GET", "/api/v1/pods", token="bobs")[0] == 403
+    assert client("GET", "/api/v1/namespaces/kube-system/pods", token="bobs")[0] == 403
+    assert client("GET", f"{base}/configmaps/mine", token="bobs")[0] == 404
+    assert client("GET", f"{base}/configmaps/other", token="bobs")[0] == 403
+    assert client("GET", f"{base}/configmaps", token="bobs")[0] == 403
+    assert client("GET", f"{base}/configmaps?fieldSelector=metadata.name=mine", token="bobs")[0] == 200
+    assert client("DELETE", f"{base}/pods", token="bobs")[0] == 403
+
+
+def test_a_right_ends_with_its_binding(client: Client) -> None:
+    """Changes count from the next request on."""
+    _grant(client, [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["*"]}])
+    assert client("GET", "/api/v1/nodes", token="bobs")[0] == 200
+    assert client("DELETE", f"{RBAC}/clusterrolebindings/r", token="roots")[0] == 200
+    assert client("GET", "/api/v1/nodes", token="bobs")[0] == 403
+
+
+def test_nobody_gives_themselves_rights(client: Client) -> None:
+    """Who may write roles and bindings still needs the right to escalate and to bind."""
+    _grant(client, [{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["create", "update"]}])
+    role = {"metadata": {"name": "all"}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
+    code, status = client("POST", f"{RBAC}/clusterroles", role, token="bobs")
+    assert (code, "cannot escalate" in status["message"]) == (403, True)
+    binding = {
+        "metadata": {"name": "all"},
+        "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "name": "bob"}],
+    }
+    code, status = client("POST", f"{RBAC}/clusterrolebindings", binding, token="bobs")
+    assert (code, "cannot bind" in status["message"]) == (403, True)
+
+
+def test_roles_that_make_no_sense_allow_nothing(client: Client) -> None:
+    """They are stored without being interpreted, so anything may be in them."""
+    _grant(client, [{"verbs": "get", "resources": {"a": 1}}, {"verbs": [1], "apiGroups": None}])  # type: ignore[list-item]
+    broken = {"metadata": {"name": "x"}, "roleRef": [], "subjects": "bob"}
+    assert client("POST", f"{RBAC}/clusterrolebindings", broken, token="roots")[0] == 201
+    assert client("GET", "/api/v1/nodes", token="bobs")[0] == 403
+
+
+def test_aggregated_roles_have_the_rules_of_others(client: Client) -> None:
+    """As ``admin`` of a cluster gathers rules by label."""
+    rule = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}
+    part = {"metadata": {"name": "part", "labels": {"to": "sum"}}, "rules": [rule]}
+    assert client("POST", f"{RBAC}/clusterroles", part, token="roots")[0] == 201
+    whole = {
+        "metadata": {"name": "whole"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "sum"}}]},
+    }
+    assert client("POST", f"{RBAC}/clusterroles", whole, token="roots")[0] == 201
+    binding = {
+        "metadata": {"name": "whole"},
+        "roleRef": {"kind": "ClusterRole", "name": "whole"},
+        "subjects": [{"kind": "Group", "name": "dev"}],
+    }
+    assert client("POST", f"{RBAC}/clusterrolebindings", binding, token="roots")[0] == 201
+    assert client("GET", "/api/v1/nodes", token="bobs")[0] == 200
+
+
+def test_a_certificate_names_user_and_groups(client: Client) -> None:
+    """Organisations are groups."""
+    peer = {"subject": ((("organizationName", MASTERS),), (("commonName", "admin"),))}
+    assert certificate_user(peer) == User("admin", (MASTERS,))
+    assert client("GET", "/api/v1/secrets", peer=peer)[0] == 200
+    assert certificate_user({}) is None
+
+
+def test_impersonation_needs_a_right(client: Client) -> None:
+    """Root may be bob; bob may not be root."""
+    code, document = client(
+        "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, token="roots", impersonate_user="bob"
+    )
+    assert (code, document["status"]["userInfo"]) == (
+        201,
+        {"username": "bob", "groups": ["system:authenticated"]},
+    )
+    assert client("GET", "/version", token="bobs", impersonate_user="root")[0] == 403
+    assert client("GET", "/version", token="bobs", impersonate_group=MASTERS)[0] == 500
+
+
+def test_can_i(client: Client) -> None:
+    """SelfSubjectAccessReview and SubjectAccessReview agree with what happens."""
+    _grant(client, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
+
+    def ask(verb: str, path: str = "selfsubjectaccessreviews", token: str = "bobs", **more: Any) -> Any:
+        spec = {"resourceAttributes": {"verb": verb, "resource": "pods", "namespace": "default"}, **more}
+        return client("POST", f"{REVIEWS}/{path}", {"spec": spec}, token=token)
+
+    assert ask("get")[1]["status"]["allowed"] is True
+    assert ask("delete")[1]["status"]["allowed"] is False
+    assert ask("get", "subjectaccessreviews", "roots", user="bob")[1]["status"]["allowed"] is True
+    assert ask("get", "subjectaccessreviews", "roots", user="eve")[1]["status"]["allowed"] is False
+    assert ask("get", "subjectaccessreviews", user="eve")[0] == 403
+    assert client("POST", f"{REVIEWS}/selfsubjectaccessreviews", {"spec": {}}, token="bobs")[0] == 422
+    assert client("POST", f"{REVIEWS}/selfsubjectaccessreviews", {"spec": []}, token="bobs")[0] == 422
+    assert client("POST", f"{REVIEWS}/selfsubjectaccessreviews", [1], token="bobs")[0] == 400
+
+
+def test_tokens_of_service_accounts(client: Client) -> None:
+    """They are good until they expire, or until the account is gone."""
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    assert client("POST", accounts, {"metadata": {"name": "robot"}}, token="roots")[0] == 201
+    code, answer = client("POST", f"{accounts}/robot/token", {"spec": {"expirationSeconds": 600}}, token="roots")
+    token = answer["status"]["token"]
+    assert code == 201
+    review = {"spec": {"token": token}}
+    _, answer = client("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review, token="roots")
+    assert answer["status"]["user"]["username"] == "system:serviceaccount:default:robot"
+    assert client("GET", "/api", token=token)[0] == 200
+    header, claims, signature = token.split(".")
+    for forged in (
+        f"{header}.{claims}.{signature[:-4]}AAAA",
+        f"{header}.{claims[:-2]}fQ.{signature}",
+        f"{header}.{claims}.",
+    ):
+        assert client("GET", "/api", token=forged)[0] == 401
+    client.clock.now += 601 * SECOND
+    assert client("GET", "/api", token=token)[0] == 401
+    client.clock.now = NOW
+    client("DELETE", f"{accounts}/robot", token="roots")
+    assert client("GET", "/api", token=token)[0] == 401
+    assert client("POST", f"{accounts}/robot/token", {}, token="roots")[0] == 404
+    assert client("POST", f"{accounts}/default/token", {"spec": {"expirationSeconds": 1}}, token="roots")[0] in (
+        404,
+        422,
+    )
+
+
+def test_a_token_for_others_is_not_for_this_server(tmp_path: Path) -> None:
+    """The audience counts; so does the key."""
+    tokens = AccountTokens(signing_key(tmp_path))
+    token = tokens.issue("ns", "a", "1", audiences=["vault"], seconds=600, now=NOW)
+    assert tokens.claims(token, NOW) is None
+    assert tokens.claims(token, NOW, "vault") == ("ns", "a", "1")
+    assert AccountTokens(signing_key(tmp_path / "other")).claims(token, NOW, "vault") is None
+
+
+def test_changes_and_refusals_are_in_the_log(client: Client) -> None:
+    """Who did what, and with what result; reading isn't told."""
+    with structlog.testing.capture_logs() as lines:
+        client("GET", "/api/v1/nodes", token="roots")
+        client("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}}, token="roots")
+        client("GET", "/api/v1/nodes", token="bobs")
+    told = [(line["user"], line["verb"], line["path"], line["code"]) for line in lines if line["event"] == "audit"]
+    assert told == [("root", "create", "/api/v1/namespaces", 201), ("bob", "list", "/api/v1/nodes", 403)]
+
+
+def test_token_files(tmp_path: Path) -> None:
+    """kube-apiserver's format; what is wrong is named with its line."""
+    path = tmp_path / "tokens"
+    path.write_text('t,ann,1,"dev,ops"\n# none\n\n')
+    assert FixedTokens.read(path).user("t") == User("ann", ("dev", "ops"), "1")
+    path.write_text("only\n")
+    with pytest.raises(TokenFileError, match=r"tokens:1: expected token,user,uid"):
+        FixedTokens.read(path)
+    with pytest.raises(TokenFileError):
+        FixedTokens.read(tmp_path / "missing")
+
+
+def test_keys_are_kept_and_renewed(tmp_path: Path) -> None:
+    """The authority stays; the serving certificate is made anew for other names and when it runs out."""
+    authority = Authority.kept_in(tmp_path, NOW)
+    server_context(authority, tmp_path, ["127.0.0.1"], NOW)
+    first = (tmp_path / "serving.crt").read_bytes()
+    server_context(Authority.kept_in(tmp_path, NOW), tmp_path, ["127.0.0.1"], NOW)
+    assert (tmp_path / "serving.crt").read_bytes() == first
+    for hosts, now in ((["127.0.0.1", "here.example"], NOW), (["127.0.0.1"], NOW + 364 * 86_400 * SECOND)):
+        before = (tmp_path / "serving.crt").read_bytes()
+        server_context(authority, tmp_path, hosts, now)
+        assert (tmp_path / "serving.crt").read_bytes() != before
+    assert (tmp_path / "ca.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "ca.key").write_text("nonsense")
+    with pytest.raises(CertificateError):
+        KeyPair.load(tmp_path, "ca")
+
+
+def test_a_kubeconfig_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It replaces an older one at once."""
+    path = tmp_path / "config"
+    path.write_text("old")
+    write(kubeconfig("https://127.0.0.1:1", token="t"), path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "token: t" in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,104 @@
+"""``reconciler serve`` as a process: HTTPS for those who may, a kubeconfig when it is ready, a clean end."""
+
+import base64
+import http.client
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from reconciler.apiserver.rbac import MASTERS
+from reconciler.apiserver.tls import Authority, KeyPair
+from reconciler.cli.serve import serve
+
+
+class Process:
+    """A server of its own, and connections to it."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder, config = folder, folder / "config"
+        command = [sys.executable, "-m", "reconciler", "serve", "--port", "0", "--kubeconfig", str(config), *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(600):
+            if config.exists() or self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert config.exists(), self.process.communicate()
+        self.config: Any = yaml.safe_load(config.read_text())
+
+    @property
+    def url(self) -> str:
+        return str(self.config["clusters"][0]["cluster"]["server"])
+
+    def get(self, path: str, client: KeyPair | None = None, token: str = "") -> int:
+        """The status of a GET, with the authority of the kubeconfig and a client's certificate or token."""
+        address = urlsplit(self.url)
+        assert address.hostname is not None
+        cluster = self.config["clusters"][0]["cluster"]
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        context = ssl.create_default_context(cadata=authority)
+        if client is not None:
+            client.save(self.folder, "client")
+            context.load_cert_chain(self.folder / "client.crt", self.folder / "client.key")
+        connection = http.client.HTTPSConnection(address.hostname, address.port, context=context, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def stop(self) -> int:
+        """Asks it to end; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+def test_https_for_those_who_may(tmp_path: Path) -> None:
+    """The kubeconfig's certificate may everything, a token what its user may, a stranger's certificate nothing."""
+    (tmp_path / "tokens").write_text("secret,ann,1,system:masters\n")
+    keys = tmp_path / "keys"
+    server = Process(tmp_path, "--certificates", str(keys), "--token-auth-file", str(tmp_path / "tokens"))
+    try:
+        now = time.time_ns() // 1000
+        user = server.config["users"][0]["user"]
+        (tmp_path / "admin.crt").write_bytes(base64.b64decode(user["client-certificate-data"]))
+        (tmp_path / "admin.key").write_bytes(base64.b64decode(user["client-key-data"]))
+        admin = KeyPair.load(tmp_path, "admin")
+        assert server.get("/api/v1/secrets", admin) == 200
+        assert server.get("/api/v1/secrets", token="secret") == 200
+        assert server.get("/api/v1/secrets", token="other") == 401
+        assert server.get("/api/v1/secrets") == 403
+        assert server.get("/healthz") == 200
+        known = Authority.kept_in(keys, now)
+        assert server.get("/api/v1/secrets", known.client("bob", [], now)) == 403
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            server.get("/api/v1/secrets", Authority.create(now).client("eve", [MASTERS], now))
+    finally:
+        assert server.stop() == 0
+
+
+def test_the_authority_outlives_the_server(tmp_path: Path) -> None:
+    """With a folder for its keys, an old kubeconfig is good for a new server."""
+    authorities = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        server = Process(tmp_path / str(number), "--certificates", str(tmp_path / "keys"))
+        authorities.append(server.config["clusters"][0]["cluster"]["certificate-authority-data"])
+        assert server.stop() == 0
+    assert authorities[0] == authorities[1]
+
+
+def test_plain_http_is_for_loopback_only() -> None:
+    """It has to be asked for, and nobody from outside can reach it."""
+    result = CliRunner().invoke(serve, ["--http", "--host", "0.0.0.0"])
+    assert result.exit_code == 2
+    assert "--http is for loopback only" in result.output

@@ -1,0 +1,113 @@
+"""Tables as the API server sends them to kubectl."""
+
+import json
+from typing import Any
+
+import pytest
+
+from reconciler.apiserver.resources import Registry
+from reconciler.apiserver.status import ApiError
+from reconciler.apiserver.tables import built_in_layout, included, table
+from reconciler.printers import printer_of
+from state.objects import (
+    Container,
+    ContainerState,
+    ContainerStateWaiting,
+    ContainerStatus,
+    CustomObject,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStatus,
+    ObjectMeta,
+    Opaque,
+    Pod,
+    PodSpec,
+    PodStatus,
+)
+
+NOW = 1_767_225_600_000_000
+META = ObjectMeta(name="a", namespace="ns", creation_timestamp="2025-12-31T23:59:00Z", resource_version="7")
+
+
+def _table(kind: str, *objects: Any, **options: Any) -> Any:
+    return json.loads(table(built_in_layout(kind), objects, {"resourceVersion": "9"}, now=NOW, **options))
+
+
+def _columns(document: Any) -> list[tuple[str, str, int]]:
+    return [(each["name"], each["type"], each["priority"]) for each in document["columnDefinitions"]]
+
+
+def test_the_columns_of_pods_are_those_of_kubernetes() -> None:
+    """Names, types and which are for ``-o wide``; the row has the pod's metadata."""
+    status = ContainerStatus(name="c", state=ContainerState(waiting=ContainerStateWaiting(reason="ErrImagePull")))
+    pod = Pod(
+        metadata=META,
+        spec=PodSpec(containers=(Container(name="c"),)),
+        status=PodStatus(phase="Pending", container_statuses=(status,)),
+    )
+    document = _table("Pod", pod)
+    assert _columns(document) == [
+        ("Name", "string", 0),
+        ("Ready", "string", 0),
+        ("Status", "string", 0),
+        ("Restarts", "string", 0),
+        ("Age", "string", 0),
+        ("IP", "string", 1),
+        ("Node", "string", 1),
+        ("Nominated Node", "string", 1),
+        ("Readiness Gates", "string", 1),
+    ]
+    row = document["rows"][0]
+    assert row["cells"][:5] == ["a", "0/1", "ErrImagePull", "0", "60s"]
+    assert row["object"]["kind"] == "PartialObjectMetadata"
+    assert row["object"]["metadata"]["resourceVersion"] == "7"
+
+
+def test_numbers_are_numbers() -> None:
+    """A Deployment's counts are integers, but for the one that says how many of how many."""
+    deployment = Deployment(
+        metadata=META, spec=DeploymentSpec(replicas=3), status=DeploymentStatus(ready_replicas=1, updated_replicas=2)
+    )
+    assert _table("Deployment", deployment)["rows"][0]["cells"][:5] == ["a", "1/3", 2, 0, "60s"]
+
+
+def test_what_comes_with_a_row() -> None:
+    """The object, its metadata, or nothing."""
+    pod = Pod(metadata=META, spec=PodSpec(containers=(Container(name="c"),)))
+    assert "object" not in _table("Pod", pod, include="None")["rows"][0]
+    assert _table("Pod", pod, include="Object")["rows"][0]["object"]["spec"]["containers"][0]["name"] == "c"
+    assert _table("Pod", pod, headers=False)["columnDefinitions"] is None
+    assert included({}) == "Metadata"
+    with pytest.raises(ApiError, match="includeObject"):
+        included({"includeObject": ["Everything"]})
+
+
+@pytest.mark.parametrize("resource", Registry().resources, ids=lambda each: each.plural)
+def test_every_resource_has_columns(resource: Any) -> None:
+    """As many as its cells; a bare object of it makes a row."""
+    layout = built_in_layout(resource.table)
+    if resource.type is not None:
+        obj = resource.type(metadata=META)
+    else:
+        obj = CustomObject(api_version=resource.api_version, kind=resource.kind, metadata=META)
+    assert len(list(layout.cells(obj, NOW))) == len(layout.definitions)
+    names = [each["name"] for each in layout.definitions]
+    assert [name.upper() for name in names] == list(printer_of(resource.table).headers)
+    assert not any(name.isupper() and len(name) > 2 for name in names)
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [1], {"a": []}, [{}]])
+def test_printers_of_untyped_kinds_bear_anything(value: Any) -> None:
+    """Nobody has checked what such an object holds."""
+    for resource in Registry().resources:
+        if resource.type is None:
+            body = {
+                "spec": {"rules": value, "podSelector": value, "metrics": value},
+                "subjects": value,
+                "roleRef": value,
+            }
+            for obj_body in (body, {"spec": value, "status": value}):
+                obj = CustomObject(
+                    api_version=resource.api_version, kind=resource.kind, metadata=META, body=Opaque(obj_body)
+                )
+                assert built_in_layout(resource.table).cells(obj, NOW)
