@@ -76,6 +76,7 @@ def run(options: Options, view: View) -> bool:
     if loaded.refused:
         raise LoadError(loaded.refused)
     with contextlib.ExitStack() as undo:
+        signals = undo.enter_context(counted_signals())
         directory = OwnedDirectory(options.state_directory)
         undo.callback(directory.release)
         drivers = Drivers(directory)
@@ -85,19 +86,21 @@ def run(options: Options, view: View) -> bool:
         live.apply(loaded)
         server = Server(directory, live)
         undo.callback(server.close)
-        return Up(options, view, sources, live, drivers).run()
+        return Up(options, view, sources, live, drivers, signals=signals).run()
 
 
 class Up:
     """A loop with its sources, its view, and the signals that end it."""
 
-    def __init__(self, options: Options, view: View, sources: Sources, live: Live, drivers: Drivers) -> None:
+    def __init__(
+        self, options: Options, view: View, sources: Sources, live: Live, drivers: Drivers, *, signals: list[int]
+    ) -> None:
         self._options = options
         self._view = view
         self._sources = sources
         self._live = live
         self._drivers = drivers
-        self._signals = 0
+        self._signals = signals
         self._shown: Snapshot | None = None
         self._look_at = 0.0
         self._services: Sequence[ServiceStatus] = ()
@@ -107,17 +110,16 @@ class Up:
     def run(self) -> bool:
         """See the function ``run``."""
         is_ready = False
-        with self._counting_signals():
-            try:
-                is_ready = self._loop()
-            except BrokenPipeError:
-                log.warning("nobody reads the output any more")
-            self._view.end()
-            if self._options.keep:
-                self._say("pods go on running; the next up with this state directory finds them")
-            else:
-                self._say("stopping; once more, and what still runs is killed")
-                self._live.stop(_now, lambda: self._signals > 1, self._say)
+        try:
+            is_ready = self._loop()
+        except BrokenPipeError:
+            log.warning("nobody reads the output any more")
+        self._view.end()
+        if self._options.keep:
+            self._say("pods go on running; the next up with this state directory finds them")
+        else:
+            self._say("stopping; once more, and what still runs is killed")
+            self._live.stop(_now, lambda: len(self._signals) > 1, self._say)
         return is_ready or not self._options.until_ready
 
     def _say(self, text: str) -> None:
@@ -167,22 +169,24 @@ class Up:
             self._services = self._drivers.network.observe().services
         self._view.state(snapshot, self._services, _now())
 
-    @contextlib.contextmanager
-    def _counting_signals(self) -> Iterator[None]:
-        """Signals are counted instead of ending the program; those that were ignored stay so (nohup)."""
 
-        def count(_: int, __: FrameType | None) -> None:
-            self._signals += 1
+@contextlib.contextmanager
+def counted_signals() -> Iterator[list[int]]:
+    """The signals that came meanwhile, which end nothing by themselves; those that were ignored stay so (nohup)."""
+    came: list[int] = []
 
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN or number != signal.SIGHUP:
+            signal.signal(number, note)
+    try:
+        yield came
+    finally:
         for number, handler in before.items():
-            if handler is not signal.SIG_IGN or number != signal.SIGHUP:
-                signal.signal(number, count)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            signal.signal(number, handler)
 
 
 def _now() -> int:
