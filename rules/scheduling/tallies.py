@@ -6,6 +6,7 @@ pods that *carry* a term (the affinity of pods that run). Pods of a class are to
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,18 +26,20 @@ Pin = tuple[str, str]
 class Tally:
     """Pods by domain. ``codes`` is the domain of each row, -1 for none; only ``eligible`` rows count."""
 
-    __slots__ = ("_list", "codes", "counts", "eligible", "total")
+    __slots__ = ("_counting", "codes", "counts", "eligible", "total")
 
     def __init__(self, codes: Rows, domains: int, eligible: Mask | None) -> None:
         self.codes = codes
         self.counts: Ints = np.zeros(domains, dtype=np.int64)
         self.eligible = eligible
         self.total = 0
-        self._list: list[int] = (codes if eligible is None else np.where(eligible, codes, -1)).tolist()
+        #: The codes of the rows that count, as an array that is read one by one and that the collector passes over.
+        counting = codes if eligible is None else np.where(eligible, codes, -1)
+        self._counting = array("q", counting.astype(np.int64, copy=False).tobytes())
 
     def add(self, row: int, pods: int) -> None:
         """Counts pods that came to a row (or, negative, left it)."""
-        code = self._list[row]
+        code = self._counting[row]
         if code >= 0:
             self.counts[code] += pods
             self.total += pods
