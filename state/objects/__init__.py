@@ -1,4 +1,7 @@
-"""API objects of Kubernetes v1.34 as frozen structs; ``KINDS`` lists those that are typed."""
+"""API objects of Kubernetes v1.34 as frozen structs; ``KINDS`` lists those that are typed.
+
+A list of names and nothing else, as long as the API is.
+"""
 
 from __future__ import annotations
 

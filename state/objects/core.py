@@ -1,6 +1,7 @@
 """The other kinds of v1, and the small groups: discovery, policy, scheduling, coordination.
 
 Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
+The length is that of the API: one struct a type, one line a field.
 """
 
 from __future__ import annotations
