@@ -13,6 +13,7 @@ from typing import Literal
 
 from reconciler.drivers.storage.base import Code, StorageDriver, StorageError, Volume, VolumeRequest
 from reconciler.retries import Retries
+from rules.scheduling.volumes import NO_PROVISIONER, SELECTED_NODE
 from state.objects import (
     CSIPersistentVolumeSource,
     NodeSelector,
@@ -30,12 +31,8 @@ from state.quantity import format_binary, value
 
 #: Which provisioner a claim waits for, set by the volume binder; the second name is the one before Kubernetes 1.23.
 PROVISIONER_ANNOTATIONS = ("volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
-#: The node that the scheduler chose for the first pod of a WaitForFirstConsumer claim.
-SELECTED_NODE_ANNOTATION = "volume.kubernetes.io/selected-node"
 #: Which provisioner made a volume.
 PROVISIONED_BY_ANNOTATION = "pv.kubernetes.io/provisioned-by"
-#: Volumes of a StorageClass with this provisioner are made by hand.
-NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 _SECOND = 1_000_000
 
@@ -95,7 +92,7 @@ def to_provision(
             message = f'storageclass.storage.k8s.io "{claim.spec.storage_class_name or ""}" not found'
             refusals.append(Refusal(claim, "ProvisioningFailed", message))
             continue
-        node = annotations.get(SELECTED_NODE_ANNOTATION, "")
+        node = annotations.get(SELECTED_NODE, "")
         if storage_class.volume_binding_mode == "WaitForFirstConsumer" and not node:
             continue
         if impossible := _impossible(claim):

@@ -6,8 +6,7 @@ Both point at each other: ``spec.claimRef`` of the volume (with the claim's uid 
 
 from __future__ import annotations
 
-from rules.placement import BOUND_BY_CONTROLLER
-from rules.scheduling.volumes import BIND_COMPLETED, claim_class, volume_class
+from rules.scheduling.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, claim_class, volume_class
 from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Quantity, replace
 from state.quantity import parse
 from state.times import format_time

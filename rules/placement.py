@@ -15,16 +15,13 @@ from rules.engine import Rule, m
 from rules.scheduling import DEFAULT, Decision, Profile, Scheduler, VolumeChoices
 from rules.scheduling.pods import scheduler_of
 from rules.scheduling.preemption import DISRUPTION, PREEMPTED
+from rules.scheduling.volumes import BOUND_BY_CONTROLLER, SELECTED_NODE
 from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, replace
 from state.snapshot import Change, Key
 from state.times import format_time
 from state.workspace import Workspace
 
 _FINISHED = ("Succeeded", "Failed")
-#: Says that a volume's claim was not chosen by its maker.
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-#: Tells a provisioner on which node the volume of a waiting claim is needed.
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 
 def _leave(ctx: Context, _: Key, __: Fact) -> None:

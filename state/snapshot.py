@@ -210,14 +210,12 @@ class Snapshot:
     ) -> Snapshot:
         """The snapshot with some kinds' tables as they are now: kind, what changed in it, and the whole table."""
         tables = self._tables
+        table: PMap[NsName, AnyObject]
         for kind, ns_names, now in changed:
-            table = tables.get(kind, pmap())
             if len(ns_names) * _REBUILD_SHARE > len(now):
                 table = pmap(now)
             else:
-                for ns_name in ns_names:
-                    obj = now.get(ns_name)
-                    table = table.discard(ns_name) if obj is None else table.set(ns_name, obj)
+                table = _each_set(tables.get(kind, pmap()), ((ns_name, now.get(ns_name)) for ns_name in ns_names))
             tables = tables.set(kind, table)
         return Snapshot(tables, revision)
 
@@ -232,6 +230,13 @@ def _changed(table: PMap[NsName, AnyObject], changes: list[Change]) -> PMap[NsNa
             else:
                 plain[key.ns_name] = new
         return pmap(plain)
-    for key, _, new in changes:
-        table = table.discard(key.ns_name) if new is None else table.set(key.ns_name, new)
+    return _each_set(table, ((key.ns_name, new) for key, _, new in changes))
+
+
+def _each_set(
+    table: PMap[NsName, AnyObject], items: Iterable[tuple[NsName, AnyObject | None]]
+) -> PMap[NsName, AnyObject]:
+    """The table with each item set, or gone where it is None."""
+    for ns_name, obj in items:
+        table = table.discard(ns_name) if obj is None else table.set(ns_name, obj)
     return table

@@ -193,10 +193,6 @@ class DeleteOptions:
             return self.policy
         return None if self.orphan is None else "Orphan" if self.orphan else "Background"
 
-    def with_grace(self, seconds: int) -> DeleteOptions:
-        """The same with another grace period."""
-        return replace(self, grace_period=seconds)
-
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:

@@ -17,8 +17,12 @@ from state.objects import (
 )
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
+#: On a volume: its claim was not chosen by its maker.
+BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
+#: On a claim: the node that was chosen for the first pod of a WaitForFirstConsumer claim.
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
+#: Volumes of a StorageClass with this provisioner are made by hand.
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 READ_WRITE_ONCE_POD = "ReadWriteOncePod"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"

@@ -13,8 +13,7 @@ from reconciler.cycle import Cycle
 from rules.binding import PROVISIONED_BY, mismatch
 from rules.claim_facts import PROVISIONER
 from rules.claims import ClaimBinding
-from rules.placement import BOUND_BY_CONTROLLER, SELECTED_NODE
-from rules.scheduling.volumes import BIND_COMPLETED
+from rules.scheduling.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
 from rules.volume_protection import FINALIZERS, ClaimProtection, VolumeProtection
 from rules.volumes import VolumePhases
 from state.defaults import default
