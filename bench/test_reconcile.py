@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import resource
 
 import pytest
-from workloads import deployment, manifests, settled
+from workloads import deployment, manifests, memory_mib, settled
 
 from reconciler import reconcile
 from state.snapshot import Change, Key
-
-
-def memory_mib():
-    """The most memory that this process ever had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def test_calibration(benchmark):

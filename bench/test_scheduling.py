@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from scheduling_workloads import WORKLOADS, View, filling, nodes
+from workloads import memory_mib
 
 from reconciler import Reconciler
 from rules.scheduling import Scheduler
@@ -50,7 +51,7 @@ def run_loop(benchmark, workload, node_count, pod_count, rounds):
     bound = sum(action.verb == "bind" for action in plan.actions)
     assert bound == (0 if workload.full else pod_count)
     speed = round(pod_count / benchmark.stats.stats.median)
-    benchmark.extra_info.update(nodes=node_count, pods=pod_count, pods_per_second=speed)
+    benchmark.extra_info.update(nodes=node_count, pods=pod_count, pods_per_second=speed, memory_mib=memory_mib())
 
 
 def rounds_of(workload):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 from reconciler import Reconciler
 
 Manifest = dict[str, Any]
+
+
+def memory_mib() -> int:
+    """The most memory that this process ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def deployment(number: int, replicas: int) -> Manifest:

@@ -12,12 +12,13 @@ from rules.actions import Fact
 from rules.concern import Concern, Touched
 from rules.context import Context
 from rules.engine import Rule, m
+from rules.pods import disrupted
 from rules.scheduling import DEFAULT, Decision, Profile, Scheduler, VolumeChoices
 from rules.scheduling.pods import scheduler_of
-from rules.scheduling.preemption import DISRUPTION, PREEMPTED
+from rules.scheduling.preemption import PREEMPTED
 from rules.scheduling.volumes import BOUND_BY_CONTROLLER, SELECTED_NODE
 from state.objects import ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, replace
-from state.snapshot import Change, Key
+from state.snapshot import Binding, Change, Key
 from state.times import format_time
 from state.workspace import Workspace
 
@@ -84,18 +85,16 @@ def _preempt(ctx: Context, key: Key, fact: Fact) -> None:
     ctx.note()
 
 
+def _unnominate(ctx: Context, key: Key, _: Fact) -> None:
+    pod = ctx.ws.find(Pod, key.namespace, key.name)
+    assert pod is not None
+    ctx.update_status(replace(pod, status=replace(pod.status, nominated_node_name=None)))
+
+
 def _evict(ctx: Context, victim: Pod, preemptor: Pod, node: str) -> None:
     """Deletes a pod for another one; its DisruptionTarget condition says so, and that the room is spoken for."""
-    disruption = PodCondition(
-        type=DISRUPTION,
-        status="True",
-        reason=PREEMPTED,
-        message=f"{scheduler_of(preemptor)}: preempting to accommodate a higher priority pod",
-        last_transition_time=format_time(ctx.now),
-        observed_generation=victim.metadata.generation,
-    )
-    others = tuple(condition for condition in victim.status.conditions if condition.type != DISRUPTION)
-    told = ctx.update_status(replace(victim, status=replace(victim.status, conditions=(*others, disruption))))
+    message = f"{scheduler_of(preemptor)}: preempting to accommodate a higher priority pod"
+    told = ctx.update_status(disrupted(victim, PREEMPTED, message, ctx.now))
     message = f"Preempted by pod {preemptor.metadata.uid} on node {node}"
     ctx.event(Key.of(victim), "Preempted", message, source=scheduler_of(preemptor))
     ctx.delete(told)
@@ -112,6 +111,12 @@ PREEMPT = Rule(
     when=m.victims != "",
     then=_preempt,
     why="Pending: {message} Evicting {victims} would make room on {nominated}",
+)
+UNNOMINATE = Rule(
+    name="pod-unnominated",
+    when=m.node != "",
+    then=_unnominate,
+    why="room on {node} is not kept for {name} any more: {reason}",
 )
 PEND = Rule(name="pod-pending", when=m.node == "", then=_pend, why="Pending: {message}")
 PROVISION = Rule(
@@ -144,7 +149,14 @@ class Placement(Concern):
         self._scheduler = scheduler
         self._waiting.clear()
         self._sociable.clear()
-        ws.listen(lambda change: scheduler.changed(change.old, change.new))
+
+        def follow(change: Change) -> None:
+            _, old, new = change
+            if type(change) is Binding and isinstance(new, Pod) and scheduler.cluster.confirm(new):
+                return
+            scheduler.changed(old, new)
+
+        ws.listen(follow)
 
     @property
     def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
@@ -163,7 +175,7 @@ class Placement(Concern):
             self._forget(change.key)
             return self._waiting if old is not None and old.spec.node_name else ()
         if not new.spec.node_name:
-            same = old is not None and old.spec is new.spec and old.metadata.labels == new.metadata.labels
+            same = old is not None and _is_alike(old, new)
             return () if same and _is_pending(new) else (change.key,)
         if old is None or not old.spec.node_name:
             self._forget(change.key)
@@ -223,6 +235,7 @@ class Placement(Concern):
             pod = ctx.ws.find(Pod, key.namespace, key.name)
             assert pod is not None
             self._remember(pod)
+        fact = decision.facts
         if decision.node is None:
             fact = {
                 **decision.facts,
@@ -231,9 +244,10 @@ class Placement(Concern):
                 "victims": " ".join("/".join(victim) for victim in decision.victims),
             }
             self.fire(ctx, PREEMPT if decision.victims else PEND, key, fact)
+            for other in decision.unnominated:
+                self._unnominate(ctx, Key("Pod", *other), key)
             return
         choices = decision.volume_choices
-        fact = {**decision.facts, "node": decision.node, "provisions": len(choices.provision)}
         rule = PROVISION if choices.provision else BIND
         if choices.static or choices.provision:
             ctx.firing(self.name, rule, key, fact)
@@ -242,6 +256,14 @@ class Placement(Concern):
             assert self._scheduler is not None
             self._scheduler.cluster.forget(decision.pod)
         self.fire(ctx, rule, key, fact)
+
+    def _unnominate(self, ctx: Context, key: Key, by: Key) -> None:
+        """Takes a pod's nomination away, for a more important pod or because nothing can be done for it."""
+        pod = ctx.ws.find(Pod, key.namespace, key.name)
+        assert pod is not None
+        reason = "no pod can be evicted for it" if key == by else f"{by.namespace}/{by.name} is more important"
+        node = pod.status.nominated_node_name or ""
+        self.fire(ctx, UNNOMINATE, key, {"name": key.name, "node": node, "reason": reason})
 
 
 def _reserve(ctx: Context, pod: Key, node: str, choices: VolumeChoices) -> None:
@@ -302,6 +324,12 @@ def _report(ctx: Context, key: Key, reason: str, message: str, nominated: str | 
 
 def _is_pending(pod: Pod) -> bool:
     return not pod.spec.node_name and pod.metadata.deletion_timestamp is None and pod.status.phase not in _FINISHED
+
+
+def _is_alike(old: Pod, new: Pod) -> bool:
+    """Whether a pending pod, tried as it was before, needs no other try: it may have lost the room made for it, too."""
+    lost = bool(old.status.nominated_node_name) and not new.status.nominated_node_name
+    return old.spec is new.spec and old.metadata.labels == new.metadata.labels and not lost
 
 
 def _frees(old: Pod, new: Pod) -> bool:

@@ -155,9 +155,12 @@ class ClaimUsers:
 
     def advance(self, change: Change) -> tuple[NsName, ...]:
         """Takes note of a changed pod; returns the claims whose use may have changed with it."""
-        old, new = change.old, change.new
-        if isinstance(old, Pod) and isinstance(new, Pod) and old.spec is new.spec:
-            return () if old.status.phase == new.status.phase else _claims_of(new)
+        _, old, new = change
+        if isinstance(old, Pod) and isinstance(new, Pod):
+            if not old.spec.volumes and not new.spec.volumes:  # each pod that is placed comes by here
+                return ()
+            if old.spec is new.spec:
+                return () if old.status.phase == new.status.phase else _claims_of(new)
         before, after = _claims_of(old), _claims_of(new)
         if before != after:
             for claim in before:

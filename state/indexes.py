@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from state import selectors
 from state.objects import AnyObject, LabelSelector, ObjectMeta, Pod, Service
-from state.snapshot import Change, Key, NsName, Table
+from state.snapshot import Binding, Change, Key, NsName, Table
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V", bound=Hashable)
@@ -72,6 +72,10 @@ class Indexes:
     def advance(self, change: Change) -> None:
         """Moves all tables forward by one change."""
         key, old, new = change
+        if type(change) is Binding:
+            assert isinstance(new, Pod)
+            self._bind(key.ns_name, new.spec.node_name or "")
+            return
         self._advance_owners(key, old, new)
         if key.kind in ADOPTABLE_KINDS:
             self._advance_orphans(key, old, new)
@@ -102,6 +106,10 @@ class Indexes:
             _drop(self._orphans, handle, key.ns_name)
         for handle in after:
             self._orphans.setdefault(handle, {})[key.ns_name] = None
+
+    def _bind(self, ns_name: NsName, node: str) -> None:
+        _drop(self._pods_on, "", ns_name)
+        self._pods_on.setdefault(node, {})[ns_name] = None
 
     def _advance_pod(self, ns_name: NsName, old: Pod | None, new: Pod | None) -> None:
         node_before = None if old is None else old.spec.node_name

@@ -105,6 +105,15 @@ class Change(NamedTuple):
     new: AnyObject | None
 
 
+class Binding(Change):
+    """A change that assigns a pod to a node and does nothing else: new are its node and what its status says of that.
+
+    There is one for each pod that is placed; who looks at nothing of it may pass it over.
+    """
+
+    __slots__ = ()
+
+
 Delta = tuple[Change, ...]
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from state import selectors
 from state.indexes import Indexes
 from state.objects import AnyObject, ObjectMeta, Pod, replace
-from state.snapshot import Change, Delta, Key, NsName, Snapshot
+from state.snapshot import Binding, Change, Delta, Key, NsName, Snapshot
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
 Listener = Callable[[Change], None]
@@ -110,6 +110,18 @@ class Workspace:
         self._write(Key.of(stored), stored)
         return stored
 
+    def bind(self, pod: Pod, bound: Pod) -> None:
+        """Stores a pod that has come to a node; it differs from ``pod`` by that, and what its status says of it."""
+        key = Key("Pod", pod.metadata.namespace, pod.metadata.name)
+        table = self._tables["Pod"]
+        old = table.get(key[1:])
+        if old is not pod or pod.spec.node_name:
+            self._write(key, bound)
+            return
+        table[key[1:]] = bound
+        self._before.setdefault(key, pod)
+        self._tell(Binding(key, pod, bound))
+
     def stamped(self, meta: ObjectMeta) -> ObjectMeta:
         """The metadata as it is stored now: with the revision of the next commit."""
         version = str(self.revision)
@@ -136,7 +148,9 @@ class Workspace:
         else:
             table[ns_name] = new
         self._before.setdefault(key, old)
-        change = Change(key, old, new)
+        self._tell(Change(key, old, new))
+
+    def _tell(self, change: Change) -> None:
         self.indexes.advance(change)
         for listener in self._listeners:
             listener(change)

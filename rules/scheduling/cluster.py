@@ -5,7 +5,7 @@ It is a cache. Everything in it but the assumptions of the running cycle follows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from rules.scheduling.nodes import NodeInfo
@@ -17,7 +17,7 @@ from state.objects import Namespace, Node, Pod, PodDisruptionBudget
 NsName = tuple[str, str]
 #: Told about every node whose pods or object changed.
 NodeListener = Callable[[NodeInfo], None]
-#: Told about a pod that came to (+1) or went from (-1) a node.
+#: Told about a pod, or so many of its class, that came to a node (+1, or more) or went from it (-1).
 PodListener = Callable[[PodEntry, NodeInfo, int], None]
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
@@ -112,6 +112,17 @@ class Cluster:
         if new is not None:
             self._pod_arrived(new)
 
+    def confirm(self, bound: Pod) -> bool:
+        """Takes note that a pod has come to its node and changed in nothing else; False if it isn't assumed there."""
+        key = pod_key(bound)
+        if self.assumed.get(key) != bound.spec.node_name:
+            return False
+        del self.assumed[key]
+        entry = self.pods[key][0]
+        entry.pod = bound
+        entry.start = None
+        return True
+
     def _is_confirmed(self, old: Pod, new: Pod) -> bool:
         """Whether the change is a binding that was assumed, or leaves all that matters as it was."""
         key = pod_key(new)
@@ -142,7 +153,7 @@ class Cluster:
         if pod.status.phase in FINISHED:
             return
         if pod.spec.node_name:
-            self._place(PodEntry(pod, self.classes.of(pod)), pod.spec.node_name)
+            self._place((PodEntry(pod, self.classes.of(pod)),), pod.spec.node_name)
         elif pod.status.nominated_node_name:
             self.nominate(PodEntry(pod, self.classes.of(pod)), pod.status.nominated_node_name)
 
@@ -178,12 +189,14 @@ class Cluster:
 
     # -- placements --------------------------------------------------------------------------------------------------
 
-    def assume(self, entry: PodEntry, node: str, now: int) -> None:
-        """Counts a pod on the node that was chosen for it, before the view shows it."""
-        entry.start = now
-        self._place(entry, node)
-        self.assumed[entry.key] = node
-        self.forget_nomination(entry.key)
+    def assume(self, entries: Sequence[PodEntry], node: str, now: int) -> None:
+        """Counts pods of one class on the node that was chosen for them, before the view shows it."""
+        for entry in entries:
+            entry.start = now
+            self.assumed[entry.key] = node
+            if self._nominations:
+                self.forget_nomination(entry.key)
+        self._place(entries, node)
         self.version += 1
 
     def forget(self, key: PodKey) -> None:
@@ -201,7 +214,7 @@ class Cluster:
 
     def put_back(self, entry: PodEntry, info: NodeInfo) -> None:
         """Puts a lifted pod back."""
-        self._place(entry, info.name)
+        self._place((entry,), info.name)
 
     def nominate(self, entry: PodEntry, node: str) -> None:
         """Remembers that preemption makes room for a pod on a node: others count it there from now on."""
@@ -209,6 +222,21 @@ class Cluster:
         self.nominated.setdefault(node, {})[entry.key] = entry
         self._nominations[entry.key] = node
         self.version += 1
+
+    def renominate(self, entry: PodEntry, node: str) -> tuple[PodKey, ...]:
+        """Takes over what preemption came to for a pod; returns the pods that lose their nomination by that.
+
+        Those are the less important ones that were to come to the same node; or the pod itself, if ``node`` is "".
+        """
+        if node:
+            rivals = self.nominated.get(node, {})
+            lost = sorted(key for key, rival in rivals.items() if rival.cls.priority < entry.cls.priority)
+            self.nominate(entry, node)
+        else:
+            lost = [entry.key] if entry.key in self._nominations else []
+        for key in lost:
+            self.forget_nomination(key)
+        return tuple(lost)
 
     def forget_nomination(self, key: PodKey) -> None:
         """Drops the pod's nomination, if it has one."""
@@ -218,15 +246,16 @@ class Cluster:
             if not self.nominated[node]:
                 del self.nominated[node]
 
-    def _place(self, entry: PodEntry, node: str) -> None:
+    def _place(self, entries: Sequence[PodEntry], node: str) -> None:
         info = self.nodes.get(node)
         if info is None:
             info = self.nodes[node] = NodeInfo(node)
-        info.add(entry)
-        self.pods[entry.key] = (entry, info)
-        _count_place(entry, node, 1)
+        info.add(entries)
+        for entry in entries:
+            self.pods[entry.key] = (entry, info)
+        _count_place(entries[0], node, len(entries))
         for listener in self._pod_listeners:
-            listener(entry, info, 1)
+            listener(entries[0], info, len(entries))
 
     def _displace(self, key: PodKey) -> None:
         entry, info = self.pods.pop(key)

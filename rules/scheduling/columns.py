@@ -93,6 +93,33 @@ class Amounts(NodeRows):
         return self._columns.requested(resource)[self._rows]
 
 
+class Filled(NodeRows):
+    """Some rows as they would be with more pods of a class on each; no node is behind them.
+
+    The columns are to be up to date (``refresh``).
+    """
+
+    def __init__(self, columns: NodeColumns, rows: Rows, copies: Ints, cls: PodClass) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._copies = copies
+        self._cls = cls
+        self.infos = ()
+        self.size = len(rows)
+        self.allowed_pods = columns.allowed_pods[rows]
+        self.pods = columns.pods[rows] + copies
+        self.held_cpu = columns.held_cpu[rows] + copies * cls.held_cpu
+        self.held_memory = columns.held_memory[rows] + copies * cls.held_memory
+
+    def allocatable(self, resource: str) -> Ints:
+        """How much each node has in all."""
+        return self._columns.allocatable(resource)[self._rows]
+
+    def requested(self, resource: str) -> Ints:
+        """How much the pods of each node would request."""
+        return self._columns.requested(resource)[self._rows] + self._copies * self._cls.requests.get(resource, 0)
+
+
 class Crowded(NodeRows):
     """The columns of a cluster as they would be with more pods on some rows."""
 

@@ -33,7 +33,9 @@ class Decision:
     """The outcome for one pod.
 
     ``node`` is where it was placed. ``fit_error`` is kube-scheduler's text if it wasn't. ``nominated_node`` and
-    ``victims`` (most important first) say what preemption would do for it. ``facts`` are few and flat.
+    ``victims`` (most important first) say what preemption would do for it: "" is nothing, None that it wasn't tried.
+    ``unnominated`` are pods that preemption made room for before and that have to look again, this one perhaps among
+    them. ``facts`` are few and flat.
     """
 
     pod: PodKey
@@ -43,6 +45,7 @@ class Decision:
     facts: Mapping[str, int | str] = field(default_factory=dict)
     nominated_node: str | None = None
     victims: tuple[PodKey, ...] = ()
+    unnominated: tuple[PodKey, ...] = ()
     volume_choices: VolumeChoices = NO_CHOICES
 
 

@@ -82,10 +82,10 @@ def preempt(
         others = {NOT_HELPFUL: ~failure.helpable, NO_VICTIMS: failure.helpable & ~table.any}
         counted = {reason: int(np.count_nonzero(rows)) for reason, rows in others.items()}
         reasons = {reason: rows for reason, rows in {**trial.reasons, **counted}.items() if rows}
-        return Preemption(message=failed(fit_error(amounts.size, reasons)))
+        return Preemption(message=failed(fit_error(amounts.size, reasons)), was_tried=True)
     row = _best(trial.works, table.criteria(trial))
     victims = [entry for entry, leaves in zip(table.entries[row], trial.victims[:, row], strict=False) if leaves]
-    return Preemption(node=amounts.infos[row].name, victims=table.by_importance(victims))
+    return Preemption(node=amounts.infos[row].name, victims=table.by_importance(victims), was_tried=True)
 
 
 def _best(works: Mask, criteria: list[NDArray[np.float64] | Ints]) -> int:

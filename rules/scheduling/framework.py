@@ -183,7 +183,7 @@ class Framework:
 
     def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
         """Imagines a pod on a (cloned) node."""
-        node.add(added)
+        node.add((added,))
         for plugin in cycle.filters:
             plugin.add_pod(cycle, added, node)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rules.scheduling import resources
 from rules.scheduling.pods import HostPort, PodEntry, PodKey
@@ -60,22 +60,24 @@ class NodeInfo:
         }
         self.allowed_pods = resources.amount(resources.PODS, stated.get(resources.PODS, 0))
 
-    def add(self, entry: PodEntry) -> None:
-        """Counts a pod."""
-        cls = entry.cls
-        self.pods[entry.key] = entry
+    def add(self, entries: Sequence[PodEntry]) -> None:
+        """Counts pods, at least one, all of one class."""
+        cls, many = entries[0].cls, len(entries)
+        for entry in entries:
+            self.pods[entry.key] = entry
         requested = self.requested
         for name, units in cls.requests.items():
-            requested[name] = requested.get(name, 0) + units
-        self.held_cpu += cls.held_cpu
-        self.held_memory += cls.held_memory
-        self.volumes += len(cls.volumes)
+            requested[name] = requested.get(name, 0) + units * many
+        self.held_cpu += cls.held_cpu * many
+        self.held_memory += cls.held_memory * many
+        self.volumes += len(cls.volumes) * many
         for port in cls.ports:
-            self.ports[port] = self.ports.get(port, 0) + 1
+            self.ports[port] = self.ports.get(port, 0) + many
         if cls.affinity or cls.anti_affinity or cls.preferred_affinity or cls.preferred_anti_affinity:
-            self.with_affinity[entry.key] = entry
-            if cls.anti_affinity:
-                self.with_anti_affinity[entry.key] = entry
+            for entry in entries:
+                self.with_affinity[entry.key] = entry
+                if cls.anti_affinity:
+                    self.with_anti_affinity[entry.key] = entry
 
     def remove(self, entry: PodEntry) -> None:
         """No longer counts a pod that was added."""

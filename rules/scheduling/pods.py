@@ -102,6 +102,16 @@ class PodClass:
         self.hard_spread: tuple[Constraint, ...] = compile_constraints(constraints, labels, hard=True)
         self.soft_spread: tuple[Constraint, ...] = compile_constraints(constraints, labels, hard=False)
 
+    def has(self, pod: Pod) -> bool:
+        """Whether a pod is plainly of the class. One that isn't may still be: its encoding tells."""
+        meta = pod.metadata
+        return (
+            meta.namespace == self.namespace
+            and meta.labels == self.labels
+            and pod.spec == self.spec
+            and controller_of(pod) == self.owner
+        )
+
 
 class PodEntry:
     """One pod of a class: pending, assumed on a node, or running there."""
@@ -127,13 +137,14 @@ class PodEntry:
 
 
 class PodClasses:
-    """The classes met so far. Pods that share a spec object are told apart from the rest without encoding it."""
+    """The classes met so far. Pods that share a spec object, or are like the one before, are told without encoding."""
 
-    __slots__ = ("_by_content", "_by_spec", "_kept", "_made")
+    __slots__ = ("_by_content", "_by_spec", "_kept", "_last", "_made")
 
     def __init__(self) -> None:
         self._by_content: dict[bytes, PodClass] = {}
         self._by_spec: dict[tuple[int, int, str], tuple[PodSpec, Labels, PodClass]] = {}
+        self._last: PodClass | None = None
         self._made = 0
         self._kept = 0
 
@@ -149,6 +160,7 @@ class PodClasses:
         """Forgets all classes but those of these numbers. A pod of a forgotten class will be of a new one."""
         self._by_content = {content: cls for content, cls in self._by_content.items() if cls.number in numbers}
         self._by_spec.clear()
+        self._last = None
         self._kept = len(self)
 
     def of(self, pod: Pod) -> PodClass:
@@ -161,7 +173,10 @@ class PodClasses:
         same = known is not None and known[0] is spec and known[1] is meta.labels
         if known is not None and same and known[2].owner == controller_of(pod):
             return known[2]
-        cls = self._by_encoding(pod, None)
+        last = self._last
+        if last is not None and last.has(pod):
+            return last
+        cls = self._last = self._by_encoding(pod, None)
         if len(self._by_spec) > _QUICK_LIMIT:
             self._by_spec.clear()
         self._by_spec[quick] = (spec, meta.labels, cls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rules.pods import DISRUPTION
 from rules.scheduling.cluster import Cluster
 from rules.scheduling.framework import Cycle, Framework, Outcome
 from rules.scheduling.nodes import NodeInfo
@@ -14,8 +15,7 @@ from state.objects import PodDisruptionBudget
 from state.selectors import from_object
 
 NAME = "DefaultPreemption"
-#: The condition of a pod that is evicted, and its reason if that is for a more important one.
-DISRUPTION = "DisruptionTarget"
+#: Why a pod is evicted for a more important one, as its DisruptionTarget condition says.
 PREEMPTED = "PreemptionByScheduler"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -48,6 +48,8 @@ class Preemption:
     ties: list[str] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     message: str = ""
+    #: Whether nodes were looked at: if none will do, the pod is to wait for none any more.
+    was_tried: bool = False
     #: Why it doesn't help, with the number of nodes for which that is so; empty if it isn't tried on any.
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -67,7 +69,7 @@ def preempt(framework: Framework, outcome: Outcome) -> Preemption:
     if ineligible:
         return Preemption(message=failed(ineligible))
     budgets = budgets_of(cycle.cluster)
-    found = Preemption()
+    found = Preemption(was_tried=True)
     reasons: dict[str, int] = {}
     for node in cycle.cluster.candidates():
         refusal = outcome.refusals.get(node.name)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rules.scheduling import static_columns
 from rules.scheduling.cluster import Cluster
-from rules.scheduling.columns import Amounts, Ints, Mask, NodeColumns, NodeRows, Rows
+from rules.scheduling.columns import Amounts, Filled, Ints, Mask, NodeColumns, NodeRows, Rows
 from rules.scheduling.groups import Groups
 from rules.scheduling.plugins.image_locality import ImageLocality
 from rules.scheduling.plugins.inter_pod_affinity import InterPodAffinity
@@ -201,11 +201,28 @@ class Ranking:
             total[~plugin.allowed(self.cls, nodes)] = UNFIT
         return total
 
+    @property
+    def stacks(self) -> bool:
+        """Whether a pod of the class makes a difference to others of it by what it takes of its node alone.
+
+        Then more than one of them can be placed at once: see ``runs``.
+        """
+        return self.relations.none and not (self._ports or self._own_filters or self._own_scorers)
+
+    def score_filled(self, rows: Rows, copies: Ints) -> Ints:
+        """The scores that rows would have with so many more pods of the class on each; the ranking is up to date."""
+        self.columns.refresh()
+        return self._score_columns(Filled(self.columns, rows, copies, self.cls), rows)
+
     def _score_all(self, rows: Rows | None) -> Ints:
         """``_score`` for some rows, or all of them."""
+        if rows is None:
+            return self._score_columns(self.columns, slice(None))
+        return self._score_columns(Amounts(self.columns, rows), rows)
+
+    def _score_columns(self, amounts: NodeRows, chosen: Rows | slice) -> Ints:
+        """``_score`` for the rows that were chosen, which are as ``amounts`` says."""
         cls = self.cls
-        amounts = self.columns if rows is None else Amounts(self.columns, rows)
-        chosen = slice(None) if rows is None else rows
         fits = self._allowed[chosen].copy()
         if self._fit is not None:
             fits &= self._fit.fitting(amounts, cls)
@@ -234,7 +251,7 @@ class Ranking:
             score = int(self.scores[row])
             base = MAX_SCORE * self._taints[1] if self._taints is not None else 0
             return Pick(row, score + base, self.groups.sizes[0]) if score >= 0 else None
-        shares, feasible = self._judge()
+        shares, feasible = self.judge()
         if feasible == 0:
             return None
         totals = shares[self.groups.of_row]
@@ -269,7 +286,7 @@ class Ranking:
             self.relations.judge(passing)
         return passing
 
-    def _judge(self) -> tuple[Ints, int]:
+    def judge(self) -> tuple[Ints, int]:
         """Each group's part of the total (``UNFIT`` for groups that don't pass), and how many rows pass."""
         sizes = np.array(self.groups.sizes, dtype=np.int64)
         passing = self._passing(sizes)

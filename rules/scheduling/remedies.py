@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rules.scheduling.decision import Fact, NodeVerdict
 from rules.scheduling.wording import amount_text, taint_text
+from rules.taints import UNSCHEDULABLE
 
 
 class Remedy(NamedTuple):
@@ -20,7 +21,7 @@ def smallest_change(verdicts: Iterable[NodeVerdict]) -> str | None:
     """The change that satisfies the fewest plugins of one node, and among those the smallest; None if none is known."""
     best: tuple[int, float, str, str] | None = None
     for verdict in verdicts:
-        remedies = [_remedy(plugin, facts) for plugin, facts in verdict.objections.items()]
+        remedies = [_remedy(plugin, facts) for plugin, facts in _answered(verdict.objections).items()]
         known = [remedy for remedy in remedies if remedy is not None]
         if not known or len(known) < len(remedies):
             continue
@@ -29,6 +30,18 @@ def smallest_change(verdicts: Iterable[NodeVerdict]) -> str | None:
         if best is None or candidate < best:
             best = candidate
     return None if best is None else f"it would fit on {best[2]} {best[3]}"
+
+
+def _answered(objections: Mapping[str, Sequence[Fact]]) -> Mapping[str, Sequence[Fact]]:
+    """What each plugin is to be satisfied of; the taint of a cordoned node goes when it is uncordoned."""
+    if not objections.keys() >= {"NodeUnschedulable", "TaintToleration"}:
+        return objections
+    others = [fact for fact in objections["TaintToleration"] if fact["taint"] != UNSCHEDULABLE]
+    return {
+        plugin: others if plugin == "TaintToleration" else facts
+        for plugin, facts in objections.items()
+        if others or plugin != "TaintToleration"
+    }
 
 
 def _remedy(plugin: str, facts: Sequence[Fact]) -> Remedy | None:

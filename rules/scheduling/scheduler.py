@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
-from rules.scheduling import volume_rows
+from rules.scheduling import runs, volume_rows
 from rules.scheduling.cluster import Cluster, View
 from rules.scheduling.decision import (
     GATED,
@@ -33,6 +34,8 @@ from rules.scheduling.status import fit_error, pre_filter_error
 from state.objects import Pod
 
 NO_NODES = "no nodes available to schedule pods"
+#: Fewer identical pods in a row are placed one by one: that costs less then.
+_FEW = 32
 
 
 class Scheduler:
@@ -84,12 +87,57 @@ class Scheduler:
         ``now`` is in microseconds since the epoch; placed pods count as started then. A pod for which preemption makes
         room counts as nominated to that node for the pods after it, until it changes.
         """
+        decisions: list[Decision] = []
+        for _, alike in groupby(self.queue(pods), key=_class_number):
+            run = list(alike)
+            placed = self.place_run(run, now)
+            decisions += placed
+            for entry in run[len(placed) :]:
+                decision = self.decide(entry, now)
+                if decision.nominated_node is not None:
+                    decision.unnominated = self.cluster.renominate(entry, decision.nominated_node)
+                decisions.append(decision)
+        return decisions
+
+    def place_run(self, run: Sequence[PodEntry], now: int) -> list[Decision]:
+        """Decides about the first pods of a run of one class, as far as many can be placed at once; perhaps none."""
+        cls = run[0].cls
+        other = self.others.get(cls.spec.scheduler_name or "")
+        if other is not None:
+            return other.place_run(run, now)
+        decisions: list[Decision] = []
+        if len(run) < _FEW or gate(cls) is not None or not (self._is_plain(run) and self.fast.usable(cls)):
+            return decisions
+        while len(run) - len(decisions) >= _FEW:
+            ranking = self.fast.ranking(cls)
+            if not ranking.stacks:
+                break
+            found = runs.place_run(ranking, len(run) - len(decisions))
+            if not found.rows:
+                break
+            decisions += self._take(run[len(decisions) :], ranking, found, now)
+        return decisions
+
+    def _is_plain(self, run: Sequence[PodEntry]) -> bool:
+        """Whether nothing is special about any pod of a run, nor about the cluster: no volumes, no nominations."""
+        if run[0].cls.volumes or self.cluster.nominated or len({entry.key for entry in run}) < len(run):
+            return False
+        assumed = self.cluster.assumed
+        return not any(
+            entry.terminating or entry.pod.status.nominated_node_name or entry.key in assumed for entry in run
+        )
+
+    def _take(self, entries: Sequence[PodEntry], ranking: Ranking, found: runs.Run, now: int) -> list[Decision]:
+        """Assumes pods on the nodes that were found for them."""
+        infos = ranking.columns.infos
+        names = [infos[row].name for row in found.rows]
+        by_node: dict[str, list[PodEntry]] = {}
         decisions = []
-        for entry in self.queue(pods):
-            decision = self.decide(entry, now)
-            if decision.nominated_node is not None:
-                self.cluster.nominate(entry, decision.nominated_node)
-            decisions.append(decision)
+        for entry, name, total, feasible in zip(entries, names, found.totals, found.feasible, strict=False):
+            by_node.setdefault(name, []).append(entry)
+            decisions.append(self._placed(entry, name, total, feasible))
+        for name, alike in by_node.items():
+            self.cluster.assume(alike, name, now)
         return decisions
 
     def diagnose(self, pod: Pod) -> Diagnosis:
@@ -203,14 +251,21 @@ class Scheduler:
     def place(self, cycle: Cycle, node: NodeInfo, total: int, feasible: int, now: int) -> Decision:
         """Assumes the pod on a node."""
         entry = cycle.entry
-        facts = {
+        choices = self.reserve(cycle, node) if entry.cls.volumes else NO_CHOICES
+        self.cluster.assume((entry,), node.name, now)
+        return self._placed(entry, node.name, total, feasible, choices)
+
+    def _placed(
+        self, entry: PodEntry, node: str, total: int, feasible: int, choices: VolumeChoices = NO_CHOICES
+    ) -> Decision:
+        facts: dict[str, int | str] = {
             "feasible_nodes": feasible,
             "evaluated_nodes": len(self.cluster.names),
             "score": total,
+            "node": node,
+            "provisions": len(choices.provision),
         }
-        choices = self.reserve(cycle, node) if entry.cls.volumes else NO_CHOICES
-        self.cluster.assume(entry, node.name, now)
-        return Decision(entry.key, SCHEDULED, node=node.name, facts=facts, volume_choices=choices)
+        return Decision(entry.key, SCHEDULED, node=node, facts=facts, volume_choices=choices)
 
     def reserve(self, cycle: Cycle, node: NodeInfo) -> VolumeChoices:
         """Takes the volumes that the pod's waiting claims get on the node."""
@@ -233,7 +288,7 @@ class Scheduler:
             UNSCHEDULABLE,
             fit_error=text,
             facts={"feasible_nodes": 0, "evaluated_nodes": len(self.cluster.names)},
-            nominated_node=preemption.node or None,
+            nominated_node=preemption.node if preemption.was_tried else None,
             victims=tuple(victim.key for victim in preemption.victims),
         )
 
@@ -257,3 +312,7 @@ class Scheduler:
                     reasons[reason] = reasons.get(reason, 0) + 1
             text = fit_error(total, reasons)
         return f"{text} {preemption.message}" if preemption.message else text
+
+
+def _class_number(entry: PodEntry) -> int:
+    return entry.cls.number

@@ -25,7 +25,7 @@ from state.objects import (
     ServiceSpec,
     replace,
 )
-from state.snapshot import Change, Key, Snapshot
+from state.snapshot import Binding, Change, Key, Snapshot
 from state.workspace import Workspace, controller_uid
 
 NAMESPACES = ("a", "b")
@@ -78,7 +78,8 @@ operations = st.lists(
     st.tuples(st.just("put"), objects)
     | st.tuples(st.just("remove"), objects)
     | st.tuples(st.just("commit"), st.none())
-    | st.tuples(st.just("observe"), objects),
+    | st.tuples(st.just("observe"), objects)
+    | st.tuples(st.just("bind"), pods.filter(lambda obj: obj.spec.node_name)),
     max_size=25,
 )
 
@@ -89,6 +90,10 @@ def carry_out(ws, steps):
             ws.put(obj)
         elif verb == "remove":
             ws.remove(Key.of(obj))
+        elif verb == "bind":
+            waiting = ws.find(Pod, obj.metadata.namespace, obj.metadata.name)
+            if waiting is not None:
+                ws.bind(waiting, replace(waiting, spec=replace(waiting.spec, node_name=obj.spec.node_name)))
         elif verb == "observe":
             ws.observe([Change(Key.of(obj), ws.get(Key.of(obj)), obj)])
         else:
@@ -212,6 +217,20 @@ def test_listeners_hear_every_change_in_order(steps):
         assert other.get(change.key) == change.old
         other.observe([change])
     assert tables(other) == tables(ws)
+
+
+def test_a_binding_is_told_as_one_only_if_the_pod_waited_as_it_is():
+    """Not if it was on a node, nor if it is another than the one that was bound."""
+    ws, heard = Workspace(Snapshot()), []
+    ws.listen(lambda change: heard.append(type(change)))
+    waiting = ws.put(pod("p"))
+    bound = pod("p", node="n1")
+    ws.bind(waiting, bound)
+    assert ws.indexes.pods_on("n1") == [("a", "p")]
+    ws.bind(bound, pod("p", node="n2"))
+    ws.put(pod("q"))
+    ws.bind(pod("q"), pod("q", node="n1"))
+    assert heard == [Change, Binding, Change, Change, Change]
 
 
 def test_what_is_put_gets_the_revision_of_the_commit_to_come():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.scheduling.columns import Ints, NodeRows
+from rules.scheduling.columns import Ints, Mask, NodeRows
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import PodClass
@@ -69,18 +69,25 @@ class NodeResourcesBalancedAllocation(Plugin):
     def score_column(self, columns: NodeRows, cls: PodClass) -> Ints:
         """The score for many rows at once."""
         fractions: list[NDArray[np.float64]] = []
+        counting: list[Mask] = []
         for resource in self.resources:
             wanted = cls.requests.get(resource, 0)
             if wanted == 0 and is_scalar(resource):
                 continue
             allocatable = columns.allocatable(resource)
-            if not allocatable.all():
-                if allocatable.any():  # rows differ in which resources count
-                    return np.array([self.score_of(cls, info) for info in columns.infos], dtype=np.int64)
-                continue
             used = columns.requested(resource) + wanted
-            fractions.append(np.minimum(used.astype(np.float64) / allocatable.astype(np.float64), 1.0))
-        return _balance_column(fractions, columns.size)
+            divisor = np.maximum(allocatable, 1).astype(np.float64)
+            fractions.append(np.minimum(used.astype(np.float64) / divisor, 1.0))
+            counting.append(allocatable > 0)
+        if all(counts.all() for counts in counting):
+            return _balance_column(fractions, columns.size)
+        result = np.zeros(columns.size, dtype=np.int64)
+        kinds = np.stack(counting)
+        for kind in np.unique(kinds, axis=1).T:  # rows differ in which resources count
+            rows = np.flatnonzero((kinds == kind[:, None]).all(axis=0))
+            chosen = [fraction[rows] for fraction, counts in zip(fractions, kind, strict=True) if counts]
+            result[rows] = _balance_column(chosen, len(rows))
+        return result
 
 
 def _balance_column(fractions: Sequence[NDArray[np.float64]], size: int) -> Ints:

@@ -193,22 +193,33 @@ class NodeResourcesFit(Plugin):
 
     def score_column(self, columns: NodeRows, cls: PodClass) -> Ints:
         """The score for many rows at once."""
-        if self.strategy.type == REQUESTED_TO_CAPACITY_RATIO:
-            return np.array([self.score_of(cls, info) for info in columns.infos], dtype=np.int64)
         total = np.zeros(columns.size, dtype=np.int64)
         weights = np.zeros(columns.size, dtype=np.int64)
+        ratio = self.strategy.type == REQUESTED_TO_CAPACITY_RATIO
         for resource, weight in self.strategy.weights:
             used = _used_column(columns, cls, resource)
             if used is None:
                 continue
             allocatable = columns.allocatable(resource)
-            has = allocatable > 0
-            divisor = np.where(has, allocatable, 1)
-            bounded = np.minimum(used, allocatable)
-            counted = bounded if self.strategy.type == MOST_ALLOCATED else allocatable - bounded
-            total += np.where(has, counted * MAX_SCORE // divisor, 0) * weight
-            weights += has * weight
-        return np.where(weights > 0, total // np.maximum(weights, 1), 0)
+            counts = allocatable > 0
+            score = self._resource_column(used, allocatable)
+            if ratio:
+                counts &= score > 0
+            total += np.where(counts, score, 0) * weight
+            weights += counts * weight
+        divisor = np.maximum(weights, 1)
+        return (total / divisor + 0.5).astype(np.int64) if ratio else total // divisor
+
+    def _resource_column(self, used: Ints, allocatable: Ints) -> Ints:
+        """``resource_score`` for many rows; anything where nothing is allocatable."""
+        bounded = np.minimum(used, allocatable)
+        counted = allocatable - bounded if self.strategy.type == LEAST_ALLOCATED else bounded
+        share = counted * MAX_SCORE // np.maximum(allocatable, 1)
+        if self.strategy.type != REQUESTED_TO_CAPACITY_RATIO:
+            return share
+        distinct, places = np.unique(share, return_inverse=True)
+        scores = [broken_linear(self.strategy.shape, utilization) for utilization in distinct.tolist()]
+        return np.array(scores, dtype=np.int64)[places]
 
 
 def _used_column(columns: NodeRows, cls: PodClass, resource: str) -> Ints | None:

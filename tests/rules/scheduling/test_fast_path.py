@@ -4,8 +4,9 @@ import random
 
 import pytest
 import random_clusters
+from profiles_for_tests import PROFILES
 
-from rules.scheduling import Scheduler
+from rules.scheduling import DEFAULT, Scheduler
 from rules.scheduling.admission import admitted
 from rules.scheduling.volumes import SELECTED_NODE
 from state.objects import ObjectReference, Pod, replace
@@ -28,15 +29,15 @@ def places(scheduler, entry, plainly):
     )
 
 
-def both(seed):
+def both(seed, profile=DEFAULT):
     """Two schedulers over equal clusters."""
     made = random_clusters.cluster(seed)
-    return [Scheduler(admitted(made)) for _ in range(2)]
+    return [Scheduler(admitted(made), profile) for _ in range(2)]
 
 
-def check(seed):
+def check(seed, profile=DEFAULT):
     """Places all pods both ways."""
-    fast, plain = both(seed)
+    fast, plain = both(seed, profile)
     queues = [s.queue(s.cluster.view.pending("default-scheduler")) for s in (fast, plain)]
     for mine, other in zip(*queues, strict=True):
         assert fast.fast.usable(mine.cls)
@@ -47,6 +48,13 @@ def test_columns_agree_with_plain_evaluation():
     """On random clusters that use every rule."""
     for seed in range(SEEDS):
         check(seed)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_columns_agree_under_other_profiles(profile):
+    """Whatever makes a node better."""
+    for seed in range(SEEDS // 4):
+        check(seed, profile)
 
 
 @pytest.mark.slow
@@ -113,10 +121,14 @@ def test_a_warm_scheduler_decides_as_a_fresh_one():
                 warm.changed(pod, bound)
                 carry_out(warm, decision)
                 assert not warm.cluster.assumed
-            elif decision.nominated_node is not None:
-                told = replace(pod, status=replace(pod.status, nominated_node_name=decision.nominated_node))
+            nominated = dict.fromkeys(decision.unnominated)
+            if decision.nominated_node:
+                nominated[decision.pod] = decision.nominated_node
+            for key, name in nominated.items():
+                old = pod if key == decision.pod else view.table("Pod")[key]
+                told = replace(old, status=replace(old.status, nominated_node_name=name))
                 view.add(told)
-                warm.changed(pod, told)
+                warm.changed(old, told)
             for _ in range(rng.randrange(3)):
                 made = change(rng, warm)
                 if made is not None and made[1] is not pod:
