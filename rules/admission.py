@@ -1,21 +1,34 @@
-"""What a cluster's default admission plug-ins add to a new object, beyond the static defaults of its type."""
+"""What a cluster's default admission plug-ins add to a new object, beyond the static defaults of its type, and what
+they don't let in.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from rules.limits import limit_pod, limit_problem
+from rules.quota_ledger import Ledger
+from rules.quota_usage import asked_of, is_in_scope, plural_of, refusal, unknown, unsaid
+from rules.taints import NOT_READY, UNREACHABLE
+from state import quantity
+from state.errors import StateError
+from state.identity import is_generated
 from state.objects import (
     AnyObject,
+    LimitRange,
     ObjectMeta,
     PersistentVolumeClaim,
     Pod,
     PodSpec,
     PriorityClass,
+    ResourceQuota,
     StorageClass,
     Toleration,
+    kind_key,
     replace,
 )
 from state.qos import qos_class
+from state.workspace import Workspace
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
 
@@ -23,13 +36,31 @@ _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _DEFAULT_CLASS_BETA = "storageclass.beta.kubernetes.io/is-default-class"
 #: How long a pod stays on a node that is lost (DefaultTolerationSeconds).
 _TOLERATION_SECONDS = 300
-_NODE_TROUBLE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NODE_TROUBLE = (NOT_READY, UNREACHABLE)
 
+#: Kinds whose objects decide on what is let in.
+ADMITTING = frozenset({"LimitRange", "Namespace", "PriorityClass", "ResourceQuota", "ServiceAccount"})
 #: The classes that every cluster has.
 _SYSTEM_CLASSES = {
     name: PriorityClass(metadata=ObjectMeta(name=name), value=value)
     for name, value in (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000))
 }
+
+
+class ForbiddenError(StateError):
+    """A new object that isn't let in. ``subject`` is what is said about any object of its kind that has no name yet,
+    ``quietly`` whether its controller is to say nothing of it.
+    """
+
+    def __init__(self, kind: str, meta: ObjectMeta, why: str, *, quietly: bool = False) -> None:
+        base = meta.generate_name or meta.name
+        name = meta.name or base
+        if not is_generated(name, base):  # pods of a StatefulSet have a name beside the base of one
+            base = name
+        super().__init__(f'{plural_of(kind)} "{name}" is forbidden: {why}')
+        self.subject = f'{plural_of(kind)} "{base}" is forbidden: {why}'
+        self.quietly = quietly
+        self.kind, self.name = kind, meta.name
 
 
 class Lookup(Protocol):
@@ -45,8 +76,11 @@ class Lookup(Protocol):
 def admit(ws: Lookup, obj: AnyObject) -> AnyObject:
     """The object as it would be stored.
 
-    The plug-ins are Priority, ServiceAccount, DefaultTolerationSeconds and DefaultStorageClass. No token volume is
-    added: no token is issued here.
+    The plug-ins are LimitRanger, Priority, ServiceAccount, DefaultTolerationSeconds and DefaultStorageClass. No token
+    volume is added: no token is issued here.
+
+    Raises:
+        ForbiddenError: it names a PriorityClass that doesn't exist.
     """
     if isinstance(obj, Pod):
         return admit_pod(ws, obj)
@@ -66,14 +100,43 @@ def admit_update(obj: AnyObject) -> AnyObject:
 
 
 def admit_pod(ws: Lookup, pod: Pod) -> Pod:
-    """A new pod with priority, tolerations, service account, and the status that the API server starts it with."""
+    """A new pod with limits, priority, tolerations, service account, and the status that the API server starts it
+    with.
+
+    Raises:
+        ForbiddenError: it names a PriorityClass that doesn't exist.
+    """
+    ranges = ranges_of(ws, pod.metadata.namespace)
+    if ranges:
+        pod = limit_pod(pod, ranges)
+    name = pod.spec.priority_class_name
+    if name and _priority_class(ws, name) is None:
+        raise ForbiddenError(Pod.kind, pod.metadata, f"no PriorityClass with name {name} was found")
     spec = admit_pod_spec(ws, pod.spec)
     status = replace(pod.status, phase=pod.status.phase or "Pending", qos_class=pod.status.qos_class or qos_class(spec))
     return replace(pod, spec=spec, status=status)
 
 
+#: Specs that were admitted, by identity (each is kept, so that no other can have it), with the priority class they had
+#: then: the pods of one template share theirs before and after.
+_admitted: dict[int, tuple[PodSpec, PriorityClass | None, PodSpec]] = {}
+_REMEMBERED = 4096
+
+
 def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
     """The pod spec after admission; the very same object if nothing is to be added."""
+    priority_class = _priority_class(ws, spec.priority_class_name) if spec.priority is None else None
+    known = _admitted.get(id(spec))
+    if known is not None and known[1] is priority_class:
+        return known[2]
+    admitted = _admit_pod_spec(spec, priority_class)
+    if len(_admitted) >= _REMEMBERED:
+        _admitted.clear()
+    _admitted[id(spec)] = (spec, priority_class, admitted)
+    return admitted
+
+
+def _admit_pod_spec(spec: PodSpec, priority_class: PriorityClass | None) -> PodSpec:
     changes: dict[str, object] = {}
     if not spec.service_account_name:
         changes["service_account_name"] = changes["service_account"] = "default"
@@ -81,7 +144,6 @@ def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
     if len(tolerations) != len(spec.tolerations):
         changes["tolerations"] = tolerations
     if spec.priority is None:
-        priority_class = _priority_class(ws, spec.priority_class_name)
         changes["priority"] = 0 if priority_class is None else priority_class.value
         policy = None if priority_class is None else priority_class.preemption_policy
         if spec.preemption_policy is None:
@@ -89,6 +151,11 @@ def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
         if priority_class is not None and not spec.priority_class_name:
             changes["priority_class_name"] = priority_class.metadata.name
     return replace(spec, **changes) if changes else spec
+
+
+def ranges_of(ws: Lookup, namespace: str) -> list[LimitRange]:
+    """The LimitRanges of a namespace, by name."""
+    return [each for each in ws.objects(LimitRange) if each.metadata.namespace == namespace]
 
 
 def _missing_tolerations(present: tuple[Toleration, ...]) -> tuple[Toleration, ...]:
@@ -118,3 +185,50 @@ def default_storage_class(ws: Lookup) -> str | None:
     newest = max((item.metadata.creation_timestamp or "" for item in marked), default="")
     names = [item.metadata.name for item in marked if (item.metadata.creation_timestamp or "") == newest]
     return min(names, default=None)
+
+
+class Admission:
+    """What the validating plug-ins say about what controllers create in a workspace: LimitRanger and ResourceQuota.
+
+    ``charges`` is for a control plane beside an API server: both write what they take of a quota into its status, and
+    go by what stands there. A plan has nobody beside it and goes by the objects.
+    """
+
+    def __init__(self, ws: Workspace, *, charges: bool = False) -> None:
+        self._ws, self._charges = ws, charges
+        self.ledger = Ledger(ws)
+
+    def __call__(self, obj: AnyObject) -> AnyObject:
+        """A new object, which has its name, as it is stored.
+
+        Raises:
+            ForbiddenError: it isn't.
+        """
+        if self._ws.table(LimitRange.kind):
+            self._check_limits(obj)
+        if self._ws.table(ResourceQuota.kind):
+            self._check_quotas(obj)
+        return obj
+
+    def _check_limits(self, obj: AnyObject) -> None:
+        if isinstance(obj, Pod | PersistentVolumeClaim):
+            problem = limit_problem(obj, ranges_of(self._ws, obj.metadata.namespace))
+            if problem is not None:
+                raise ForbiddenError(obj.kind, obj.metadata, problem)
+
+    def _check_quotas(self, obj: AnyObject) -> None:
+        """Every quota has to have room; only then each is charged."""
+        charged = []
+        for quota in self._ws.objects(ResourceQuota):
+            if quota.metadata.namespace != obj.metadata.namespace or not is_in_scope(quota, obj):
+                continue
+            used = quota.status.used if self._charges else self.ledger.used(quota)
+            asked = asked_of(quota, self.ledger.usage(obj))
+            problem = unsaid(quota, obj) or unknown(quota, asked, used) or refusal(quota, asked, used)
+            if problem is not None:
+                raise ForbiddenError(kind_key(obj), obj.metadata, problem)
+            total = {name: quantity.add(used[name], amount) for name, amount in asked.items()}
+            charged.append((quota, {**used, **total}))
+        if self._charges:
+            for quota, used in charged:
+                self._ws.put(replace(quota, status=replace(quota.status, used=used)))

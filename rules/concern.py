@@ -11,8 +11,10 @@ from typing import ClassVar
 
 from rules._program import MAX_TEXT
 from rules.actions import Fact
+from rules.admission import ForbiddenError
 from rules.context import Context
 from rules.engine import FactError, Firing, Rule, RuleMatcher, make_engine
+from rules.events import failure_of
 from state.errors import StateError
 from state.snapshot import Change, Key
 from state.workspace import Workspace
@@ -29,7 +31,7 @@ def itself(_: Workspace, change: Change) -> Iterable[Key]:
 
 
 class ConsequentError(StateError):
-    """A rule's consequent failed: which, about which object, and why."""
+    """A rule's consequent failed, or the making of its facts: which, about which object, and why."""
 
     def __init__(self, concern: str, rule: str, key: Key, cause: Exception) -> None:
         super().__init__(f"rule {rule!r} of {concern} failed on {key}: {type(cause).__name__}: {cause}")
@@ -41,13 +43,15 @@ class Concern:
     """One controller. A subclass gives the four class attributes and ``fact``; the rest seldom needs changing.
 
     ``subjects`` are the kinds that it decides about; from nothing, all of them are due. ``watches`` says for each kind
-    which subjects become due when an object of it changes. ``rules`` are in order of priority.
+    which subjects become due when an object of it changes. ``rules`` are in order of priority. One that reads nothing
+    of where a pod is may set ``sees_bindings`` to False: it isn't told then of pods that only came to a node.
     """
 
     name: ClassVar[str]
     subjects: ClassVar[Sequence[str]]
     rules: ClassVar[Sequence[Rule]]
     watches: ClassVar[Mapping[str, Touched]]
+    sees_bindings: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._engine: RuleMatcher = make_engine(self.name, self.rules)
@@ -74,12 +78,32 @@ class Concern:
         facts: list[Fact] = []
         for key in due:
             ctx.clear(self.name, key)
-            fact = self.fact(ctx.ws, key, ctx.now)
+            try:
+                fact = self.fact(ctx.ws, key, ctx.now)
+            except Exception as error:
+                failure = ConsequentError(self.name, "the facts", key, error)
+                if ctx.on_failure is None:
+                    raise failure from error
+                ctx.on_failure(failure)
+                continue
             if fact is not None:
                 keys.append(key)
                 facts.append(fact)
         if facts:
+            self._decide(ctx, keys, facts)
+
+    def _decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
+        """As ``decide``; where failures are told to somebody, one fact that can't be matched is no other's matter."""
+        try:
             self.decide(ctx, keys, facts)
+        except FactError as error:
+            if ctx.on_failure is None:
+                raise
+            if len(facts) == 1:
+                ctx.on_failure(ConsequentError(self.name, "the facts", keys[0], error))
+                return
+            for key, fact in zip(keys, facts, strict=True):
+                self._decide(ctx, [key], [fact])
 
     def decide(self, ctx: Context, keys: Sequence[Key], facts: Sequence[Fact]) -> None:
         """Matches the facts and runs the consequents of the rules that fired: ``then(ctx, key, fact)``."""
@@ -95,16 +119,34 @@ class Concern:
             return self._engine.match([_clipped(fact) for fact in facts])
 
     def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
-        """Runs one consequent.
+        """Runs one consequent. One that isn't let do what it wants leaves a note, and is tried again when the subject
+        or what admission goes by changes.
 
         Raises:
-            ConsequentError: it failed; the cause is chained.
+            ConsequentError: it failed, and nobody is to be told (``Context.on_failure``); the cause is chained.
         """
         ctx.firing(self.name, rule, key, fact)
         try:
-            rule.then(ctx, key, fact)
+            self.act(ctx, rule, key, fact)
+        except ForbiddenError as refusal:
+            event = failure_of(key, refusal) if ctx.refused(refusal) else None
+            if event is not None:
+                ctx.events.append(event)
+            self.refused(ctx, key, refusal)
         except Exception as error:
-            raise ConsequentError(self.name, rule.name, key, error) from error
+            failure = ConsequentError(self.name, rule.name, key, error)
+            if ctx.on_failure is None:
+                raise failure from error
+            ctx.on_failure(failure)
+
+    def act(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
+        """Calls the rule's consequent."""
+        rule.then(ctx, key, fact)
+
+    def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
+        """What else is done when an object isn't let in that the subject was to have; nothing by default. The same must
+        come of it however often it is called.
+        """
 
 
 def clipped(text: str) -> str:

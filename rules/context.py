@@ -8,20 +8,25 @@ generation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
+from rules.admission import Admission, ForbiddenError
 from rules.engine import Rule
 from rules.strategies import on_create, on_update
+from state.errors import StateError
 from state.identity import generated_name, make_uid
 from state.objects import (
     AnyObject,
     Deployment,
+    EndpointSlice,
     ObjectMeta,
     PersistentVolume,
     PersistentVolumeClaim,
     Pod,
     PodCondition,
+    PodSpec,
     kind_key,
     replace,
 )
@@ -70,11 +75,19 @@ class Context:
         self.notes: dict[Subject, Note] = {}
         #: When a subject is to be looked at again though nothing changed; outlives the cycle.
         self.wakeups: dict[Subject, int] = {}
-        #: What an API server's admission makes of a new object; none here.
-        self.admission: Callable[[AnyObject], AnyObject] | None = None
+        #: What becomes of a new object before it is stored, or why it isn't.
+        self.admission = Admission(ws)
+        #: Why a subject doesn't have what it was to have, if that wasn't let in; outlives the cycle.
+        self.refusals: dict[Subject, str] = {}
+        #: The same of subjects that are being looked at anew.
+        self._former_refusals: dict[Subject, str] = {}
+        #: Is told of a rule that failed on a subject, which is left alone then until it changes; without it the cycle
+        #: ends there.
+        self.on_failure: Callable[[StateError], None] | None = None
         self._subject: Subject = ("", Key("", "", ""))
         self._reason = _NO_REASON
         self._names: dict[str, int] = {}
+        self._last_spec = PodSpec()
 
     # -- who is speaking ---------------------------------------------------------------------------------------------
 
@@ -83,8 +96,12 @@ class Context:
         self._subject = (concern, key)
         self._reason = Reason(rule=rule.name, because=fact, template=rule.why)
 
-    def because(self, rule: str, fact: Fact, template: str) -> None:
-        """Gives the reason of the next writes where no rule of an engine fires: the caller's own wish."""
+    def because(self, rule: str, fact: Fact, template: str, target: Key | None = None) -> None:
+        """Gives the reason of the next writes where no rule of an engine fires: the caller's own wish, about an object
+        of which a note may have to be left.
+        """
+        if target is not None:
+            self._subject = (rule, target)
         self._reason = Reason(rule=rule, because=fact, template=template)
 
     def clear(self, concern: str, key: Key) -> None:
@@ -92,6 +109,10 @@ class Context:
         subject = (concern, key)
         self.notes.pop(subject, None)
         self.wakeups.pop(subject, None)
+        if self.refusals or self._former_refusals:
+            self._former_refusals.pop(subject, None)
+            if subject in self.refusals:
+                self._former_refusals[subject] = self.refusals.pop(subject)
 
     def start(self, now: int) -> None:
         """Begins a cycle: no actions and events yet; notes and wake-up times stay."""
@@ -107,6 +128,8 @@ class Context:
 
         ``without`` names a fact that is about this look, not about the subject, and so is no part of the reason.
         """
+        if self.refusals and self._subject in self.refusals:  # the reason why, whatever else it waits for
+            return
         reason = self._reason
         if without:
             because = {name: value for name, value in reason.because.items() if name != without}
@@ -123,10 +146,22 @@ class Context:
         kind = "Warning" if warning else "Normal"
         self.events.append(Event(target=target, type=kind, reason=reason, message=message, source=source))
 
+    def refused(self, error: ForbiddenError) -> bool:
+        """Leaves a note that the firing rule's object wasn't let in, and says whether that is news."""
+        rule, because, template = self._reason.rule, self._reason.because, self._reason.template
+        reason = Reason(rule=rule, because={**because, "refusal": error.subject}, template=f"{template}: {{refusal}}")
+        self.notes[self._subject] = Note(target=self._subject[1], reason=reason)
+        self.refusals[self._subject] = error.subject
+        return self._former_refusals.get(self._subject) != error.subject and not error.quietly
+
     # -- writes --------------------------------------------------------------------------------------------------------
 
     def create(self, obj: ObjectT) -> ObjectT:
-        """Stores a new object with uid, creation time and, from ``generateName``, a name; returns it as stored."""
+        """Stores a new object with uid, creation time and, from ``generateName``, a name; returns it as stored.
+
+        Raises:
+            ForbiddenError: admission doesn't let it in.
+        """
         meta = obj.metadata
         name = meta.name or self._generate(kind_key(obj), meta)
         key = Key(kind_key(obj), meta.namespace, name)
@@ -138,12 +173,23 @@ class Context:
             fresh["creation_timestamp"] = format_time(self.now)
         if meta.generation is None and kind_key(obj) in COUNTED_KINDS:
             fresh["generation"] = 1
-        new: Any = on_create(replace(obj, metadata=replace(meta, **fresh)))
-        if self.admission is not None:
-            new = self.admission(new)
+        new: Any = self.admission(on_create(replace(obj, metadata=replace(meta, **fresh))))
+        if isinstance(new, Pod):
+            new = self._sharing(new)
         stored: ObjectT = self.ws.put(new)
         self.actions.append(Create(target=key, reason=self._reason, object=stored))
         return stored
+
+    def _sharing(self, pod: Pod) -> Pod:
+        """The pod with the spec of the last one created, if it is equal: pods of one template hold one object.
+
+        They are smaller for it, and are seen to be alike at a glance.
+        """
+        if pod.spec != self._last_spec:
+            self._last_spec = pod.spec
+        elif pod.spec is not self._last_spec:
+            pod = replace(pod, spec=self._last_spec)
+        return pod
 
     def _generate(self, kind: str, meta: ObjectMeta) -> str:
         base = meta.generate_name or ""
@@ -227,18 +273,18 @@ class Context:
 
     def bind(self, pod: Pod, node: str) -> Pod:
         """Assigns a pod to a node, and says so in its PodScheduled condition."""
-        scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=format_time(self.now))
-        others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
-        stored = self.ws.put(
-            replace(
-                pod,
-                metadata=self.ws.stamped(pod.metadata),
-                spec=replace(pod.spec, node_name=node),
-                status=replace(pod.status, conditions=(*others, scheduled), nominated_node_name=None),
-            )
+        conditions = pod.status.conditions
+        others = tuple([c for c in conditions if c.type != "PodScheduled"]) if conditions else ()
+        bound = replace(
+            pod,
+            metadata=self.ws.stamped(pod.metadata),
+            spec=replace(pod.spec, node_name=node),
+            status=replace(pod.status, conditions=(*others, _scheduled(self.now)), nominated_node_name=None),
         )
-        self.actions.append(Bind(target=Key.of(pod), reason=self._reason, object=stored, node=node))
-        return stored
+        self.ws.bind(pod, bound)
+        target = Key("Pod", pod.metadata.namespace, pod.metadata.name)
+        self.actions.append(Bind(target=target, reason=self._reason, object=bound, node=node))
+        return bound
 
     def bind_claim(self, claim: PersistentVolumeClaim, volume: PersistentVolume) -> None:
         """Stores a claim and a volume that now name each other, as one action."""
@@ -248,8 +294,19 @@ class Context:
         )
 
 
+@lru_cache(maxsize=8)
+def _scheduled(now: int) -> PodCondition:
+    """The condition of a pod that comes to a node now; those of a cycle share it."""
+    return PodCondition(type="PodScheduled", status="True", last_transition_time=format_time(now))
+
+
 def is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
-    """Whether a change counts: of the spec, and of a Deployment's annotations, too (which its ReplicaSet copies)."""
+    """Whether a change counts: of the spec, and of a Deployment's annotations, too (which its ReplicaSet copies).
+
+    An EndpointSlice, which has no spec, counts all but its metadata, and of that the labels.
+    """
+    if isinstance(new, EndpointSlice):
+        return old.metadata.labels != new.metadata.labels or replace(new, metadata=old.metadata) != old
     if getattr(old, "spec", None) != getattr(new, "spec", None):
         return True
     return isinstance(new, Deployment) and old.metadata.annotations != new.metadata.annotations

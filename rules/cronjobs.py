@@ -12,6 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import ClassVar
 
 from rules.actions import Fact
+from rules.admission import ForbiddenError
 from rules.concern import Touched, itself
 from rules.context import Context
 from rules.cron import Schedule, parse_schedule
@@ -164,6 +165,13 @@ class CronJobs(MethodConcern):
         cron = ctx.ws.find(CronJob, key.namespace, key.name)
         assert cron is not None
         return look(ctx.ws, cron, ctx.now, self._zones)
+
+    def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
+        """Awaits the next time all the same."""
+        fact = self.fact(ctx.ws, key, ctx.now)
+        at = None if fact is None else fact["wake_at"]
+        if isinstance(at, int):
+            ctx.wake(at)
 
     # -- consequents -------------------------------------------------------------------------------------------------
 

@@ -10,19 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
+from rules.admission import ForbiddenError
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
 from rules.deployment_status import (
     NEW_SET,
+    PROGRESSING,
+    condition,
+    counted,
     deadline_at,
     fresh_status,
+    has_deadline,
     is_complete,
     pause_condition,
+    with_condition,
     with_found_set,
     with_news,
     with_revision,
 )
 from rules.engine import Rule, m
+from rules.events import FAILED_SET, failed_set
 from rules.ownership import adopted, controllers, released
 from rules.revisions import next_revision, replicaset_for, resized
 from rules.rollouts import (
@@ -325,6 +332,14 @@ class Deployments(Concern):
             **_sizes(rollout, rolling_out=rolling_out),
             "deadline_at": deadline_at(deployment, deployment.status),
         }
+
+    def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
+        """Says that there is no progress."""
+        rollout = find(ctx.ws, key)
+        if has_deadline(rollout.deployment) and not is_complete(rollout.deployment, counted(rollout, ctx.now)):
+            failure = condition(PROGRESSING, "False", FAILED_SET, failed_set(refusal))
+            status = with_condition(rollout.deployment.status, failure, ctx.now)
+            ctx.update_status(replace(rollout.deployment, status=status))
 
 
 def _sizes(rollout: Rollout, *, rolling_out: bool) -> dict[str, int | str | bool]:

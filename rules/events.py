@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Update
+from rules.admission import ForbiddenError
 from rules.scheduling.pods import scheduler_of
 from state.objects import AnyObject, Deployment, PersistentVolumeClaim, ReplicaSet, StatefulSet
 from state.snapshot import Key
 
+#: Reasons of the events, and conditions, of what couldn't be created.
+FAILED_CREATE = "FailedCreate"
+FAILED_SET = "ReplicaSetCreateError"
 _DEPLOYMENT_SOURCE = "deployment-controller"
 #: Who reports what it creates and deletes: by kind its name as a source of events, and how its rules' names begin. What
 #: others do to its objects (a user, the garbage collector, the scheduler) is none of its events.
@@ -96,3 +100,30 @@ def _claimed(action: Action) -> Event | None:
     message = f"create Claim {claim.name} Pod {set_name}-{ordinal} in StatefulSet {set_name} success"
     target = Key(StatefulSet.kind, claim.namespace, str(set_name))
     return Event(target=target, type="Normal", reason="SuccessfulCreate", message=message, source=source)
+
+
+def failure_of(owner: Key, refusal: ForbiddenError) -> Event | None:
+    """What a controller reports when something isn't let in that it makes for ``owner``, or None."""
+    if owner.kind == Deployment.kind:
+        return Event(
+            target=owner,
+            type="Warning",
+            reason=FAILED_SET,
+            message=failed_set(refusal),
+            source=_DEPLOYMENT_SOURCE,
+        )
+    source, _ = _REPORTERS.get(owner.kind, ("", ""))
+    if not source:
+        return None
+    message = f"Error creating: {refusal}"
+    if owner.kind == "CronJob":
+        message = f"Error creating job: {refusal}"
+    elif owner.kind == StatefulSet.kind:
+        made = "Claim" if refusal.kind == PersistentVolumeClaim.kind else "Pod"
+        message = f"create {made} {refusal.name} in StatefulSet {owner.name} failed error: {refusal}"
+    return Event(target=owner, type="Warning", reason=FAILED_CREATE, message=message, source=source)
+
+
+def failed_set(refusal: ForbiddenError) -> str:
+    """What a Deployment says of a ReplicaSet that wasn't let in."""
+    return f'Failed to create new replica set "{refusal.name}": {refusal}'

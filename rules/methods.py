@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rules.actions import Fact
-from rules.concern import Concern, ConsequentError, clipped
+from rules.concern import Concern, clipped
 from rules.context import Context
 from rules.engine import Rule
 from state.snapshot import Key
@@ -18,14 +18,6 @@ class MethodConcern(Concern):
     class, and is called as ``then(self, ctx, key, fact)``.
     """
 
-    def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
-        """Runs one consequent.
-
-        Raises:
-            ConsequentError: it failed; the cause is chained.
-        """
-        ctx.firing(self.name, rule, key, fact)
-        try:
-            rule.then(self, ctx, key, fact)
-        except Exception as error:
-            raise ConsequentError(self.name, rule.name, key, error) from error
+    def act(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
+        """Calls the rule's consequent, a method."""
+        rule.then(self, ctx, key, fact)

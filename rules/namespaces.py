@@ -46,14 +46,19 @@ _WELL = (
 
 
 class Namespaces(MethodConcern):
-    """Furnishes and empties namespaces. ``root_ca`` is the certificate (PEM) that pods are to trust."""
+    """Furnishes and empties namespaces.
+
+    Args:
+        root_ca: the certificate (PEM) that pods are to trust.
+        tokens: whether pods get the token of the account that every namespace has.
+    """
 
     name: ClassVar[str] = "namespaces"
     subjects: ClassVar[tuple[str, ...]] = ("Namespace",)
 
-    def __init__(self, root_ca: str = "") -> None:
+    def __init__(self, root_ca: str = "", *, tokens: bool = True) -> None:
         super().__init__()
-        self._root_ca = root_ca
+        self._root_ca, self._tokens = root_ca, tokens
         #: What is in each namespace.
         self._content: dict[str, dict[Key, None]] = {}
 
@@ -115,7 +120,8 @@ class Namespaces(MethodConcern):
     # -- consequents ---------------------------------------------------------------------------------------------------
 
     def _create_account(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace=key.name)))
+        meta = ObjectMeta(name="default", namespace=key.name)
+        ctx.create(ServiceAccount(metadata=meta, automount_service_account_token=None if self._tokens else False))
 
     def _publish_ca(self, ctx: Context, key: Key, _: Fact) -> None:
         data = {"ca.crt": self._root_ca}

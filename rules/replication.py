@@ -13,9 +13,11 @@ from functools import partial
 from typing import ClassVar
 
 from rules.actions import Fact
+from rules.admission import ForbiddenError
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
 from rules.engine import Rule, m
+from rules.events import FAILED_CREATE
 from rules.ownership import adopted, controller_ref, controllers, released
 from rules.pods import available_at, is_active, pod_from_template, ready_since
 from rules.victims import choose_victims
@@ -24,12 +26,15 @@ from state.objects import (
     LabelSelector,
     Pod,
     ReplicaSet,
+    ReplicaSetCondition,
     ReplicaSetStatus,
     ReplicationController,
+    ReplicationControllerCondition,
     ReplicationControllerStatus,
     replace,
 )
 from state.snapshot import Change, Key
+from state.times import format_time
 from state.workspace import Workspace, controller_uid
 
 #: Pods that one look at a controller creates or deletes at most; the rest follows in the next pass. (Kubernetes takes
@@ -40,6 +45,7 @@ _FAILURE = "ReplicaFailure"
 
 Replicator = ReplicaSet | ReplicationController
 Status = ReplicaSetStatus | ReplicationControllerStatus
+Condition = ReplicaSetCondition | ReplicationControllerCondition
 
 
 @dataclass(slots=True)
@@ -140,7 +146,7 @@ def adoptable(ws: Workspace, owner: Replicator) -> list[Pod]:
 
 
 def status(owner: Replicator, tally: Tally) -> Status:
-    """The status to report. A creation that failed is not remembered: here it surfaces as an error."""
+    """The status to report of a controller that could make all pods that it wants."""
     counts = {
         "replicas": tally.replicas,
         "fully_labeled_replicas": tally.fully_labeled or None,
@@ -297,6 +303,7 @@ class Replication(Concern):
         "ReplicaSet": itself,
         "ReplicationController": itself,
     }
+    sees_bindings: ClassVar[bool] = False
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """How many pods there are, how many there should be, and what is to be claimed or reported."""
@@ -326,3 +333,27 @@ class Replication(Concern):
             "unreported": status(owner, tally) != owner.status,
             "next_available": tally.next_available,
         }
+
+    def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
+        """Reports what there is, and the first failure to make more."""
+        owner = find(ctx.ws, key)
+        assert owner is not None
+        tally = count(owner, ctx.ws.owned(owner, Pod), ctx.now)
+        if tally.next_available is not None:
+            ctx.wake(tally.next_available)
+        counted = status(owner, tally)
+        if not refusal.quietly:
+            failures = [c for c in owner.status.conditions if c.type == _FAILURE] or [_failure(owner, refusal, ctx.now)]
+            counted = replace(counted, conditions=(*counted.conditions, *failures))
+        ctx.update_status(replace(owner, status=counted))
+
+
+def _failure(owner: Replicator, refusal: ForbiddenError, now: int) -> Condition:
+    kind = ReplicaSetCondition if isinstance(owner, ReplicaSet) else ReplicationControllerCondition
+    return kind(
+        type=_FAILURE,
+        status="True",
+        reason=FAILED_CREATE,
+        message=str(refusal),
+        last_transition_time=format_time(now),
+    )

@@ -60,8 +60,9 @@ def _create_job(job: Job) -> Job:
     names = {JOB_UID: meta.uid, JOB_NAME: meta.name, _OLD_JOB_UID: meta.uid, _OLD_JOB_NAME: meta.name}
     template = spec.template
     labels = {**template.metadata.labels, **names}
-    # in Kubernetes, labels that a Job has from its template are the very same map
-    shared = bool(meta.labels) and meta.labels == template.metadata.labels
+    # in Kubernetes, labels that a Job has from its template are the very same map; a Job without any has them from it
+    # whenever it is read
+    shared = meta.labels == template.metadata.labels
     return replace(
         job,
         metadata=replace(meta, labels=labels if shared else meta.labels),

@@ -30,3 +30,9 @@ def name_suffix(seed: str) -> str:
 def generated_name(base: str, seed: str) -> str:
     """``generateName`` plus a suffix; a long base is cut as the API server cuts it."""
     return base[:_MAX_BASE_LENGTH] + name_suffix(seed)
+
+
+def is_generated(name: str, base: str) -> bool:
+    """Whether a name looks like one that was generated from a base."""
+    start = base[:_MAX_BASE_LENGTH]
+    return name.startswith(start) and len(name) == len(start) + _SUFFIX_LENGTH

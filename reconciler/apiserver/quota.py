@@ -1,22 +1,21 @@
-"""ResourceQuota admission: what is created must fit into every quota of its namespace, and is charged before it is
-stored, so that of two that come at once only one gets the last place.
+"""ResourceQuota admission: what is created, or asks for more, must fit into every quota of its namespace. It is charged
+before it is stored, so that of two that come at once only one gets the last place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from reconciler.apiserver.resources import Resource
-from reconciler.apiserver.status import ApiError, forbidden
-from reconciler.apiserver.storage import Storage
-from rules.quotas import is_in_scope, usage_of
+from reconciler.apiserver.locks import Lock
+from reconciler.apiserver.resources import Place, Resource
+from reconciler.apiserver.status import ApiError, forbidden, modified
+from reconciler.apiserver.storage import Storage, Stored
+from rules.quota_usage import asked_of, is_in_scope, refusal, unknown, unsaid, usage_of
 from state import quantity
-from state.objects import AnyObject, Pod, Quantity, ResourceQuota, replace
+from state.objects import AnyObject, PersistentVolumeClaim, Pod, ResourceQuota, Service, replace
 
-#: Attempts to charge a quota that others charge, too.
-_ATTEMPTS = 10
-#: What a quota on it obliges every pod to say.
-_COMPUTE = frozenset({"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"})
+#: Attempts to charge a quota that others charge, too: the control plane, and other servers on the same store.
+_ATTEMPTS = 100
+#: Kinds of which a change can ask for more.
+_GROWING = (PersistentVolumeClaim, Pod, Service)
 
 
 class QuotaAdmission:
@@ -24,75 +23,67 @@ class QuotaAdmission:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._lock = Lock()
 
-    def charge(self, resource: Resource, obj: AnyObject, *, dry_run: bool) -> None:
-        """Charges an object that is about to be created.
+    def charge(self, resource: Resource, obj: AnyObject, old: AnyObject | None = None, *, dry_run: bool) -> None:
+        """Charges an object that is about to be created, or what a changed one asks for beyond the old one.
 
         Raises:
             ApiError: a quota has no room for it.
         """
-        quotas = self._storage.registry.of_table("ResourceQuota")
+        quotas = self._storage.registry.of_table(ResourceQuota.kind)
         if quotas is None or not obj.metadata.namespace or obj.kind == "Event":
             return
-        for stored in self._storage.all(quotas, obj.metadata.namespace):
-            if isinstance(stored.object, ResourceQuota) and is_in_scope(stored.object, obj):
-                self._charge(quotas, stored.object, resource, obj, dry_run=dry_run)
+        if old is not None and not isinstance(obj, _GROWING):
+            return
+        found = [
+            stored
+            for stored in self._storage.all(quotas, obj.metadata.namespace)
+            if isinstance(stored.object, ResourceQuota) and is_in_scope(stored.object, obj)
+        ]
+        if not found:
+            return
+        with self._lock:
+            for stored in found:
+                self._charge(
+                    Place(quotas, obj.metadata.namespace, stored.object.metadata.name), resource, obj, old, dry_run
+                )
 
-    def _charge(
-        self, quotas: Resource, quota: ResourceQuota, resource: Resource, obj: AnyObject, *, dry_run: bool
-    ) -> None:
-        name = quota.metadata.name
+    def _charge(self, place: Place, resource: Resource, obj: AnyObject, old: AnyObject | None, dry_run: bool) -> None:
         for _ in range(_ATTEMPTS):
-            live = self._storage.get(quotas, quota.metadata.namespace, name)
+            live = self._storage.get(*place[:3])
             if live is None or not isinstance(live.object, ResourceQuota):
                 return
-            now = live.object
-            asked = {each: amount for each, amount in usage_of(obj).items() if each in now.spec.hard}
-            if isinstance(obj, Pod):
-                self._check_said(resource, obj, now, asked)
-            if not asked:
+            charged = _charged(live.object, resource, obj, old)
+            if dry_run or charged is live.object:
                 return
-            used = {**now.status.used}
-            total = {each: quantity.add(used.get(each, "0"), amount) for each, amount in asked.items()}
-            over = sorted(each for each in asked if quantity.compare(total[each], now.spec.hard[each]) > 0)
-            if over:
-                raise _exceeded(resource, obj, now, (over, asked, used))
-            if dry_run:
+            if self._stored(place.resource, charged, live):
                 return
-            try:
-                self._storage.update(quotas, replace(now, status=replace(now.status, used={**used, **total})), live)
-            except ApiError as error:
-                if error.reason != "Conflict":
-                    raise
-            else:
-                return
+        raise modified(*place.about)
 
-    def _check_said(self, resource: Resource, pod: Pod, quota: ResourceQuota, asked: dict[str, Quantity]) -> None:
-        """A quota of CPU or memory wants every pod to say how much it needs."""
-        missing = sorted(name for name in quota.spec.hard if name in _COMPUTE and name not in asked)
-        if missing:
-            why = f"failed quota: {quota.metadata.name}: must specify {_for(pod, missing)}"
-            raise forbidden(resource.plural, resource.group, pod.metadata.name, why)
+    def _stored(self, resource: Resource, quota: ResourceQuota, live: Stored) -> bool:
+        """Stores a charged quota, unless somebody else was faster."""
+        try:
+            self._storage.update(resource, quota, live)
+        except ApiError as error:
+            if error.reason != "Conflict":
+                raise
+            return False
+        return True
 
 
-def _for(pod: Pod, missing: Sequence[str]) -> str:
-    names = ",".join(each.name for each in pod.spec.containers)
-    return "; ".join(f"{name} for: {names}" for name in missing)
+def _charged(quota: ResourceQuota, resource: Resource, obj: AnyObject, old: AnyObject | None) -> ResourceQuota:
+    """The quota with an object's part of it taken; the same if it takes none.
 
-
-def _exceeded(
-    resource: Resource,
-    obj: AnyObject,
-    quota: ResourceQuota,
-    sums: tuple[list[str], dict[str, Quantity], dict[str, Quantity]],
-) -> ApiError:
-    over, asked, used = sums
-
-    def shown(amounts: dict[str, Quantity]) -> str:
-        return ",".join(f"{name}={quantity.canonical(amounts.get(name, '0'))}" for name in over)
-
-    why = (
-        f"exceeded quota: {quota.metadata.name}, requested: {shown(asked)}, used: {shown(used)}, "
-        f"limited: {shown(quota.spec.hard)}"
-    )
-    return forbidden(resource.plural, resource.group, obj.metadata.name, why)
+    Raises:
+        ApiError: it has no room, or can't tell.
+    """
+    asked = asked_of(quota, usage_of(obj), None if old is None else usage_of(old))
+    used = quota.status.used
+    why = (unsaid(quota, obj) if old is None else None) or unknown(quota, asked, used) or refusal(quota, asked, used)
+    if why is not None:
+        raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
+    if not asked:
+        return quota
+    total = {name: quantity.add(used[name], amount) for name, amount in asked.items()}
+    return replace(quota, status=replace(quota.status, used={**used, **total}))

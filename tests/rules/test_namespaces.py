@@ -1,20 +1,18 @@
-"""Namespaces are furnished and emptied, quotas count; both are at rest when nothing changes."""
+"""Namespaces are furnished and emptied, and at rest when nothing changes."""
 
 from __future__ import annotations
 
-import pytest
 from loops import NOW, assert_settled
 
 from reconciler.cycle import Cycle
 from rules.namespaces import ROOT_CA, Namespaces
-from rules.quotas import Quotas, usage_of
 from state.load import from_dict
-from state.objects import ConfigMap, Namespace, ResourceQuota, ServiceAccount, replace
+from state.objects import ConfigMap, Namespace, ServiceAccount, replace
 from state.snapshot import Change, Key, Snapshot
 
 
 def concerns():
-    return [Quotas(), Namespaces("pem")]
+    return [Namespaces("pem")]
 
 
 def cycle(*manifests):
@@ -71,51 +69,3 @@ def test_a_namespace_that_is_deleted_waits_for_what_holds_its_content():
     loop.observe([Change(key, loop.ws.get(key), None)])
     loop.settle(NOW)
     assert loop.ws.find(Namespace, "", "n") is None
-
-
-def pod(name, phase="Running", **spec):
-    container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}}
-    spec = {"containers": [container], **spec}
-    meta = {"name": name, "namespace": "n"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": {"phase": phase}}
-
-
-@pytest.mark.parametrize(
-    ("manifest", "expected"),
-    [
-        (pod("p"), {"pods": "1", "cpu": "500m", "requests.cpu": "500m", "limits.cpu": "1", "count/pods": "1"}),
-        (pod("p", "Succeeded"), {"count/pods": "1"}),
-        (config_map("m"), {"configmaps": "1", "count/configmaps": "1"}),
-        (
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": "s", "namespace": "n"},
-                "spec": {"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 81}]},
-            },
-            {"services": "1", "count/services": "1", "services.nodeports": "2", "services.loadbalancers": "1"},
-        ),
-    ],
-)
-def test_what_an_object_counts_for(manifest, expected):
-    """By the names that quotas use."""
-    assert usage_of(from_dict(manifest)) == expected
-
-
-def test_a_quota_says_what_is_used_of_it():
-    """Pods that ended don't count, nor what its scopes leave out."""
-    plain = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "n"}}
-    plain["spec"] = {"hard": {"pods": "5", "cpu": "4", "configmaps": "9"}}
-    scoped = {
-        **plain,
-        "metadata": {"name": "s", "namespace": "n"},
-        "spec": {"hard": {"pods": "5"}, "scopes": ["BestEffort"]},
-    }
-    loop = cycle(namespace(), plain, scoped, pod("a"), pod("b"), pod("c", "Failed"))
-    used = {quota.metadata.name: quota.status.used for quota in loop.ws.objects(ResourceQuota)}
-    assert used == {"q": {"pods": "2", "cpu": "1", "configmaps": "1"}, "s": {"pods": "0"}}
-    assert_settled(loop, concerns, NOW)
-    key = Key("Pod", "n", "a")
-    loop.observe([Change(key, loop.ws.get(key), None)])
-    loop.settle(NOW)
-    assert loop.ws.find(ResourceQuota, "n", "q").status.used["pods"] == "1"
