@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from state import names, quantity
 from state.errors import StateError
@@ -24,24 +25,48 @@ _ZONES = re.compile(r"(?P<amount>[1-9]\d{0,8})zones?", re.ASCII)
 _FORM = "expected COUNT or COUNTxCPUcpu,MEMORY[,PODSpods][,ZONESzones][,RESOURCE=AMOUNT], as in 3x4cpu,16Gi"
 
 
+#: What a kubelet reports of a node in order, as its setters of conditions word it: type, status, reason, message.
+_REPORT = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+@lru_cache(maxsize=8)
+def reported(before: tuple[NodeCondition, ...], now: int) -> tuple[NodeCondition, ...]:
+    """The conditions of a node in order after its kubelet's report at ``now`` (µs); others' conditions stay.
+
+    Nodes made up at one time share theirs.
+    """
+    moment, known = format_time(now), {condition.type: condition for condition in before}
+    made = []
+    for kind, status, reason, message in _REPORT:
+        old = known.pop(kind, None)
+        since = old.last_transition_time if old is not None and old.status == status else moment
+        made.append(
+            NodeCondition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message,
+                last_heartbeat_time=moment,
+                last_transition_time=since,
+            )
+        )
+    return (*known.values(), *made)
+
+
 def make_node(name: str, capacity: dict[str, Quantity], *, labels: dict[str, str] | None = None, now: int = 0) -> Node:
     """A node that is Ready since ``now`` (µs) and gives all its capacity to pods."""
-    since = format_time(now)
-    ready = NodeCondition(
-        type="Ready",
-        status="True",
-        reason="KubeletReady",
-        message="kubelet is posting ready status",
-        last_heartbeat_time=since,
-        last_transition_time=since,
-    )
     return Node(
         metadata=ObjectMeta(
             name=name,
             labels={_HOSTNAME: name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **(labels or {})},
         ),
         spec=NodeSpec(),
-        status=NodeStatus(capacity=capacity, allocatable=capacity, conditions=(ready,)),
+        status=NodeStatus(capacity=capacity, allocatable=capacity, conditions=reported((), now)),
     )
 
 

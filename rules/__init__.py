@@ -15,13 +15,17 @@ from rules.disruption import Disruption
 from rules.endpoint_mirroring import EndpointMirroring
 from rules.endpoints import EndpointPublication
 from rules.garbage import Garbage
+from rules.horizontal_autoscaling import HorizontalAutoscaling
 from rules.job_tracking import JobPods
 from rules.jobs import Jobs
+from rules.node_lifecycle import NodeLifecycle
 from rules.placement import Placement
 from rules.pod_garbage import PodGarbage
+from rules.quotas import Quotas
 from rules.replication import Replication
 from rules.services import Services
 from rules.statefulsets import StatefulSets
+from rules.taint_eviction import TaintEviction
 from rules.volume_protection import ClaimProtection, VolumeProtection
 from rules.volumes import VolumePhases
 
@@ -31,10 +35,13 @@ __all__ = ["CONCERNS", "Concern", "make_concerns"]
 CONCERNS: tuple[type[Concern], ...] = (
     Garbage,
     PodGarbage,
+    NodeLifecycle,
+    HorizontalAutoscaling,
     Deployments,
     Replication,
     StatefulSets,
     DaemonSets,
+    TaintEviction,
     CronJobs,
     JobPods,
     Jobs,
@@ -47,6 +54,7 @@ CONCERNS: tuple[type[Concern], ...] = (
     Placement,
     VolumeProtection,
     ClaimProtection,
+    Quotas,
 )
 
 

@@ -16,8 +16,11 @@ from state.objects import (
     Endpoint,
     EndpointAddress,
     EndpointConditions,
+    EndpointHints,
     EndpointPort,
     EndpointSlicePort,
+    ForNode,
+    ForZone,
     Node,
     ObjectReference,
     Pod,
@@ -65,6 +68,7 @@ class ServiceView:
         "_by_containers",
         "_fixed",
         "decisive",
+        "distribution",
         "families",
         "headless",
         "name",
@@ -81,8 +85,10 @@ class ServiceView:
         self.publish = bool(spec.publish_not_ready_addresses)
         self.headless = is_headless(spec)
         self.families = spec.ip_families or (_family(spec.cluster_ip or ""),)
+        #: Which clients are preferred (``trafficDistribution``), which is what hints are about; "": none.
+        self.distribution = spec.traffic_distribution or ""
         #: Views that are equal in this make equal endpoints of equal pods.
-        self.decisive = (spec.selector, self.ports, self.publish, self.headless, self.families)
+        self.decisive = (spec.selector, self.ports, self.publish, self.headless, self.families, self.distribution)
         named = any(isinstance(port.target_port, str) for port in self.ports)
         self._fixed = None if named else _ports(self.ports, PodSpec())
         self._by_containers: dict[tuple[int, int], tuple[PodSpec, Ports]] = {}
@@ -151,11 +157,13 @@ def backend_of(view: ServiceView, pod: Pod, node: Node | None) -> Backend | None
     if node is not None or view.publish:
         zone = None if node is None else node.metadata.labels.get(ZONE)
         conditions = _CONDITIONS[view.publish or (ready and not terminating), ready, terminating]
+        hints = _hints(view.distribution, zone, spec.node_name) if view.distribution and conditions.ready else None
         for family in view.families:
             if family in addresses:
                 endpoints[family] = Endpoint(
                     addresses=(addresses[family],),
                     conditions=conditions,
+                    hints=hints,
                     hostname=hostname,
                     node_name=spec.node_name,
                     target_ref=reference,
@@ -169,6 +177,13 @@ def backend_of(view: ServiceView, pod: Pod, node: Node | None) -> Backend | None
             ip=addresses[view.families[0]], hostname=hostname, node_name=spec.node_name, target_ref=reference
         )
     return Backend(ready and not terminating, ports, endpoints, address, view.publish or ready)
+
+
+def _hints(distribution: str, zone: str | None, node: str | None) -> EndpointHints | None:
+    """For whom a ready endpoint is best: the clients of its zone and, if so asked, of its node before those."""
+    zones = (ForZone(name=zone),) if zone is not None else ()
+    nodes = (ForNode(name=node),) if node is not None and distribution == "PreferSameNode" else ()
+    return EndpointHints(for_nodes=nodes, for_zones=zones) if zones or nodes else None
 
 
 def _addresses(pod: Pod) -> dict[str, str]:

@@ -16,6 +16,9 @@ from state.validation.cron import DESCRIPTORS, EVERY, FIELDS, read_range, schedu
 
 #: How far a due time is looked for: beyond that there is none (``31 2`` is no day).
 _DAYS = 5 * 366
+_DAY = 86_400 * SECOND
+#: The year 9990: calendars end soon after it.
+_END = 253_086_768_000 * SECOND
 #: Hours around a time that are looked at, too: a zone may set its clocks back.
 _MARGIN = 2
 _SUNDAY = 7  # as date.isoweekday has it; cron calls it 0
@@ -63,6 +66,8 @@ class Fields:
 
     def after(self, time: int) -> int | None:
         """As ``Schedule.after``."""
+        if time >= _END:
+            return None
         moment = _moment(time, self.zone)
         for number in range(_DAYS):
             day = moment.date() + timedelta(days=number)
@@ -76,8 +81,9 @@ class Fields:
     def latest(self, since: int, until: int) -> int | None:
         """As ``Schedule.latest``."""
         moment = _moment(until, self.zone)
-        first, last = _moment(since, self.zone).date(), moment.date()
-        for number in range(min((last - first).days, _DAYS) + 1):
+        begin = min(max(since, until - _DAYS * _DAY), until)  # times of all years may be asked about
+        first, last = _moment(begin, self.zone).date(), moment.date()
+        for number in range((last - first).days + 1):
             day = last - timedelta(days=number)
             if self._has_day(day):
                 to_hour = 24 if number else moment.hour + _MARGIN

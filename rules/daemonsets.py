@@ -234,6 +234,8 @@ RULES = (
 
 def _owned_touched(ws: Workspace, change: Change) -> Iterable[Key]:
     """The controllers of a pod or revision, before and now; for one without, all sets that could adopt it."""
+    if not ws.table(DaemonSet.kind):
+        return ()
     keys = controllers(change, DaemonSet.kind)
     new = change.new
     if new is not None and controller_uid(new) is None:

@@ -251,6 +251,7 @@ class Disruption(Concern):
         "PodDisruptionBudget": itself,
         **dict.fromkeys(_SCALED, _controller_touched),
     }
+    sees_bindings: ClassVar[bool] = False
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """How many pods are healthy, and how many have to be."""

@@ -283,6 +283,7 @@ class Garbage(Concern):
     subjects: ClassVar[Sequence[str]] = (ANY,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {ANY: _touched}
+    sees_bindings: ClassVar[bool] = False
 
     def due_at_start(self, ws: Workspace) -> Iterable[Key]:
         """Objects of all kinds, typed or not, about which there is something to decide."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rules.job_backoff import index_may_create_at, may_create_at
-from rules.job_indexes import INDEX, first_free
+from rules.job_indexes import INDEX
 from rules.job_view import (
     FAILURES,
     FINALIZER,
@@ -99,7 +99,7 @@ def _useless(view: View) -> list[Pod]:
 def _free_indexes(view: View, count: int) -> list[int]:
     pods = [*view.active, *view.terminating] if replaces_failed_only(view.job) else view.active
     taken = view.completed_indexes | view.failed_indexes | active_indexes(pods)
-    return first_free(taken, view.job.spec.completions or 0, count)
+    return taken.first_free(view.job.spec.completions or 0, count)
 
 
 def _delay_indexes(view: View, found: Need) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rules.job_indexes import parse_indexes
+from rules.job_indexes import Indexes
 from state.objects import (
     ContainerStatus,
     Job,
@@ -65,18 +65,18 @@ def _has_exit_code(status: ContainerStatus, wanted: PodFailurePolicyOnExitCodesR
     return (code in wanted.values) == (wanted.operator == "In")
 
 
-def success_rule(job: Job, completed: set[int]) -> int | None:
+def success_rule(job: Job, completed: Indexes) -> int | None:
     """The number of the first rule of the success policy that the completed indexes meet; None if there is none."""
     return next(_met_rules(job, completed), None) if completed else None
 
 
-def _met_rules(job: Job, completed: set[int]) -> Iterator[int]:
+def _met_rules(job: Job, completed: Indexes) -> Iterator[int]:
     policy = job.spec.success_policy
     for number, rule in enumerate(() if policy is None else policy.rules):
         if rule.succeeded_indexes is None:
             met = rule.succeeded_count is not None and len(completed) >= rule.succeeded_count
         else:
-            required = parse_indexes(rule.succeeded_indexes, job.spec.completions or 0)
+            required = Indexes.parse(rule.succeeded_indexes, job.spec.completions or 0)
             least = len(required) if rule.succeeded_count is None else rule.succeeded_count
             met = len(required & completed) >= least
         if met:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rules.job_indexes import format_indexes
 from rules.job_policies import failure_message, success_rule
 from rules.job_view import View, counts_as_failure, is_failed, is_tracked
 from rules.pods import is_ready
@@ -140,13 +139,28 @@ def fresh_status(view: View, end: Verdict | None, *, backing_off: bool) -> JobSt
         status = replace(
             status,
             succeeded=len(view.completed_indexes) or None,
-            completed_indexes=format_indexes(view.completed_indexes) or None,
-            failed_indexes=None if job.spec.backoff_limit_per_index is None else format_indexes(view.failed_indexes),
+            completed_indexes=str(view.completed_indexes) or None,
+            failed_indexes=None if job.spec.backoff_limit_per_index is None else str(view.failed_indexes),
         )
     else:
         new = sum(pod.status.phase == "Succeeded" for pod in pods)
         status = replace(status, succeeded=((status.succeeded or 0) + new) or None)
     return _with_conditions(view, status, end, now)
+
+
+def noted_status(view: View, end: Verdict | None, status: JobStatus) -> JobStatus:
+    """What is reported before the countable pods are let go: which they are, should it end there."""
+    before, pods = view.job.status, countable(view, end)
+    failed = tuple(pod.metadata.uid for pod in pods if _adds_failure(view.job, pod, end))
+    succeeded = tuple(pod.metadata.uid for pod in pods if pod.status.phase == "Succeeded" and not view.indexed)
+    return replace(
+        status,
+        failed=before.failed,
+        succeeded=status.succeeded if view.indexed else before.succeeded,
+        conditions=before.conditions,
+        completion_time=before.completion_time,
+        uncounted_terminated_pods=UncountedTerminatedPods(failed=failed, succeeded=succeeded),
+    )
 
 
 def _adds_failure(job: Job, pod: Pod, end: Verdict | None) -> bool:

@@ -77,6 +77,7 @@ class JobPods(Concern):
     subjects: ClassVar[Sequence[str]] = (Pod.kind,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {"Job": _job_touched, "Pod": _pod_touched}
+    sees_bindings: ClassVar[bool] = False
 
     def due_at_start(self, ws: Workspace) -> Iterable[Key]:
         """The pods about which there is something to decide."""

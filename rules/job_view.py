@@ -1,15 +1,17 @@
-"""A Job's pods as the Job counts them. A pod is counted once: that it is shows in its having lost the finalizer."""
+"""A Job's pods as the Job counts them. A pod is counted once: that it is shows in its having lost the finalizer, and in
+its uid not being among the ``uncountedTerminatedPods`` of the status.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rules.job_indexes import index_of, parse_indexes
+from rules.job_indexes import NO_INDEXES, Indexes, index_of, number
 from rules.job_policies import FAIL_INDEX, matched_rule
 from rules.pods import is_active, is_finished
 from state import selectors
-from state.objects import Job, Pod, PodStatus
+from state.objects import Job, Pod, PodStatus, UncountedTerminatedPods, replace
 from state.times import SECOND, parse_time
 from state.workspace import Workspace
 
@@ -34,8 +36,8 @@ class View:
     uncounted: list[Pod] = field(default_factory=list)
     succeeded: int = 0
     failed: int = 0
-    completed_indexes: set[int] = field(default_factory=set)
-    failed_indexes: set[int] = field(default_factory=set)
+    completed_indexes: Indexes = NO_INDEXES
+    failed_indexes: Indexes = NO_INDEXES
     #: Per index without a pod the one that failed last: it stays until its count was handed on to another.
     held: dict[int, Pod] = field(default_factory=dict)
 
@@ -104,6 +106,7 @@ def look(ws: Workspace, job: Job, now: int) -> View:
     """The Job as it stands."""
     owned = ws.owned(job, Pod)
     pods = [pod for pod in owned if matches(job, pod)]
+    job = _with_released(job, owned)
     view = View(job, now, pods, strays=len(owned) - len(pods))
     view.succeeded, view.failed = job.status.succeeded or 0, job.status.failed or 0
     for pod in pods:
@@ -122,19 +125,33 @@ def look(ws: Workspace, job: Job, now: int) -> View:
     return view
 
 
+def _with_released(job: Job, pods: Iterable[Pod]) -> Job:
+    """The Job with those counted that were let go after its status had named them, and before it counted them."""
+    named = job.status.uncounted_terminated_pods
+    if named is None or not (named.failed or named.succeeded):
+        return job
+    kept = {pod.metadata.uid for pod in pods if is_tracked(pod)}
+    failed, succeeded = (sum(uid not in kept for uid in uids) for uids in (named.failed, named.succeeded))
+    counts = {
+        "failed": ((job.status.failed or 0) + failed) or None,
+        "succeeded": ((job.status.succeeded or 0) + succeeded) or None,
+    }
+    return replace(job, status=replace(job.status, uncounted_terminated_pods=UncountedTerminatedPods(), **counts))
+
+
 def _look_at_indexes(view: View) -> None:
     job, completions = view.job, view.job.spec.completions or 0
     done = (valid_index(job, pod) for pod in view.uncounted if pod.status.phase == "Succeeded")
-    view.completed_indexes = parse_indexes(job.status.completed_indexes, completions)
-    view.completed_indexes.update(index for index in done if index is not None)
+    view.completed_indexes = Indexes.parse(job.status.completed_indexes, completions)
+    view.completed_indexes |= Indexes.of(index for index in done if index is not None)
     view.succeeded = len(view.completed_indexes)
     limit = job.spec.backoff_limit_per_index
     if limit is None:
         return
     failures = [(index, pod) for pod in view.uncounted if (index := valid_index(job, pod)) is not None]
     failures = [(index, pod) for index, pod in failures if is_failed(job, pod)]
-    view.failed_indexes = parse_indexes(job.status.failed_indexes, completions)
-    view.failed_indexes.update(index for index, pod in failures if _fails_index(job, pod, limit))
+    view.failed_indexes = Indexes.parse(job.status.failed_indexes, completions)
+    view.failed_indexes |= Indexes.of(index for index, pod in failures if _fails_index(job, pod, limit))
     busy = view.completed_indexes | view.failed_indexes | active_indexes(view.active)
     for index, pod in failures:
         former = view.held.get(index)
@@ -151,8 +168,7 @@ def _fails_index(job: Job, pod: Pod, limit: int) -> bool:
 
 def failures_before(pod: Pod, annotation: str) -> int:
     """How many pods of its index had failed (or failed and been ignored) before this one was made."""
-    text = pod.metadata.annotations.get(annotation, "")
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return number(pod.metadata.annotations.get(annotation, "")) or 0
 
 
 def all_failures_before(pod: Pod) -> int:
@@ -164,9 +180,9 @@ def _is_later(pod: Pod, other: Pod) -> bool:
     return all_failures_before(pod) >= all_failures_before(other) and finished_at(pod) >= finished_at(other)
 
 
-def active_indexes(pods: Iterable[Pod]) -> set[int]:
+def active_indexes(pods: Iterable[Pod]) -> Indexes:
     """The indexes of some pods."""
-    return {index for pod in pods if (index := index_of(pod)) is not None}
+    return Indexes.of(index for pod in pods if (index := index_of(pod)) is not None)
 
 
 def finished_at(pod: Pod) -> int:

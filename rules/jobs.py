@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
+from rules.admission import ForbiddenError
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
 from rules.engine import Rule, m
@@ -25,6 +26,7 @@ from rules.job_status import (
     expires_at,
     finish,
     fresh_status,
+    noted_status,
     verdict,
 )
 from rules.job_tracking import let_go
@@ -116,7 +118,7 @@ def _create(ctx: Context, key: Key, _: Fact) -> None:
 
 
 def _report(ctx: Context, key: Key, _: Fact) -> None:
-    """Counts pods, lets them go, and reports it all at once."""
+    """Notes which pods are to be counted, lets them go, and counts them: whatever of it fails, each is counted once."""
     view = _view(ctx, key)
     end = verdict(view)
     pods = countable(view, end)
@@ -124,9 +126,11 @@ def _report(ctx: Context, key: Key, _: Fact) -> None:
     status = _status(view, end, _need(view, end))
     if (status.failed or 0) > (before.failed or 0) and any(_leaves_no_trace(pod) for pod in pods):
         job = with_deletion(job, ctx.now)
-    ctx.update_status(replace(job, status=status))
+    if pods:
+        ctx.update_status(replace(job, status=noted_status(view, end, status)))
     for pod in pods:
         let_go(ctx, pod)
+    ctx.update_status(replace(job, status=status))
     _announce(ctx, key, before, status)
 
 
@@ -278,6 +282,7 @@ class Jobs(Concern):
     subjects: ClassVar[Sequence[str]] = (Job.kind,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {"Job": itself, "Pod": _pod_touched}
+    sees_bindings: ClassVar[bool] = False
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """How many pods there are, have succeeded and failed, and what is lacking."""
@@ -297,6 +302,13 @@ class Jobs(Concern):
             "wake_at": expiry,
         }
         return common if common["finished"] or common["managed_elsewhere"] else common | _progress(ws, job, now)
+
+    def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
+        """Counts what there is all the same, and keeps the Job's deadline."""
+        _report(ctx, key, {})
+        at = deadline_at(find(ctx.ws, key))
+        if at is not None and at > ctx.now:
+            ctx.wake(at)
 
 
 def _progress(ws: Workspace, job: Job, now: int) -> dict[str, int | str | bool | None]:

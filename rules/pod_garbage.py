@@ -1,6 +1,7 @@
 """Pods that no kubelet will ever finish are removed, as kube-controller-manager's pod garbage collector does it.
 
 Kubernetes waits 40 s before it believes that a node is gone; here a node that isn't among the objects doesn't exist.
+A pod that ends on a node that fell silent stays, until somebody says that the node is out of service, by a taint.
 """
 
 from __future__ import annotations
@@ -12,15 +13,24 @@ from rules.actions import Fact
 from rules.concern import Concern, Touched
 from rules.context import Context
 from rules.engine import Rule, m
-from state.objects import Node, Pod
+from rules.node_zones import is_unready
+from rules.pods import disrupted, is_finished
+from rules.taints import OUT_OF_SERVICE
+from state.objects import Node, Pod, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
 
+_REASON, _MESSAGE = "DeletionByPodGC", "PodGC: node no longer exists"
 
-def _remove(ctx: Context, key: Key, _: Fact) -> None:
-    pod = ctx.ws.get(key)
-    if pod is not None:
-        ctx.delete(pod, 0)
+
+def _remove(ctx: Context, key: Key, fact: Fact) -> None:
+    """Deletes the pod at once. If a finalizer holds it, it has failed: its Job goes by that."""
+    pod = ctx.ws.find(Pod, key.namespace, key.name)
+    assert pod is not None
+    if pod.metadata.finalizers and not is_finished(pod):
+        failed = replace(pod, status=replace(pod.status, phase="Failed"))
+        ctx.update_status(disrupted(failed, _REASON, _MESSAGE, ctx.now) if fact["node_missing"] else failed)
+    ctx.delete(pod, 0)
 
 
 RULES = (
@@ -36,6 +46,12 @@ RULES = (
         _remove,
         "{object} is being deleted and was never on a node",
     ),
+    Rule(
+        "garbage-out-of-service-pod",
+        (m.out_of_service == True) & (m.ending == True),  # noqa: E712
+        _remove,
+        "{object} is being deleted, and its node {node} is not ready and marked as out of service",
+    ),
 )
 
 
@@ -45,13 +61,18 @@ def _pod_touched(ws: Workspace, change: Change) -> Iterable[Key]:
 
 
 def _node_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    if change.new is not None:
+    node = change.new
+    if isinstance(node, Node) and not _is_out_of_service(node):
         return ()
     return [Key("Pod", *ns_name) for ns_name in ws.indexes.pods_on(change.key.name)]
 
 
+def _is_out_of_service(node: Node) -> bool:
+    return any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints) and is_unready(node)
+
+
 class PodGarbage(Concern):
-    """Removes pods of nodes that don't exist, and pods that end without ever having been on a node."""
+    """Removes pods of nodes that don't exist or are out of service, and pods that end without having been on a node."""
 
     name: ClassVar[str] = "pod-garbage"
     subjects: ClassVar[Sequence[str]] = ("Pod",)
@@ -63,21 +84,24 @@ class PodGarbage(Concern):
         return [key for pod in ws.objects(Pod) if self.fact(ws, key := Key.of(pod), 0) is not None]
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
-        """Whether the pod's node exists and whether the pod is ending; None for a pod in order."""
+        """Whether the pod's node exists and is in service, and whether the pod is ending; None for a pod in order."""
         pod = ws.find(Pod, key.namespace, key.name)
         return None if pod is None else _fact(ws, pod)
 
 
 def _fact(ws: Workspace, pod: Pod) -> Fact | None:
-    node = pod.spec.node_name or ""
-    missing = bool(node) and ws.find(Node, "", node) is None
+    name = pod.spec.node_name or ""
+    node = ws.find(Node, "", name) if name else None
+    missing = bool(name) and node is None
     ending = pod.metadata.deletion_timestamp is not None
-    if not missing and (node or not ending):
+    out_of_service = ending and node is not None and _is_out_of_service(node)
+    if not missing and not out_of_service and (name or not ending):
         return None
     return {
         "object": str(Key.of(pod)),
-        "node": node,
-        "bound": bool(node),
+        "node": name,
+        "bound": bool(name),
         "node_missing": missing,
+        "out_of_service": out_of_service,
         "ending": ending,
     }

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from rules.admission import admit_pod
 from state.defaults import default
-from state.objects import AnyObject, ObjectMeta, OwnerReference, Pod, PodStatus, PodTemplateSpec
-from state.times import SECOND, parse_time
+from state.objects import (
+    AnyObject,
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    PodCondition,
+    PodStatus,
+    PodTemplateSpec,
+    replace,
+)
+from state.times import SECOND, format_time, parse_time
 from state.workspace import Workspace
 
+#: The condition of a pod that goes for no fault of its own.
+DISRUPTION = "DisruptionTarget"
 _FINISHED = ("Succeeded", "Failed")
 
 
@@ -42,6 +53,20 @@ def available_at(since: str, min_ready_seconds: int) -> int | None:
     if not min_ready_seconds:
         return 0
     return parse_time(since) + min_ready_seconds * SECOND if since else None
+
+
+def disrupted(pod: Pod, reason: str, message: str, now: int) -> Pod:
+    """The pod, saying why it is about to be deleted; ``podFailurePolicy`` and the scheduler go by it."""
+    condition = PodCondition(
+        type=DISRUPTION,
+        status="True",
+        reason=reason,
+        message=message,
+        last_transition_time=format_time(now),
+        observed_generation=pod.metadata.generation,
+    )
+    others = tuple(other for other in pod.status.conditions if other.type != DISRUPTION)
+    return replace(pod, status=replace(pod.status, conditions=(*others, condition)))
 
 
 def pod_from_template(ws: Workspace, template: PodTemplateSpec | None, owner: AnyObject, ref: OwnerReference) -> Pod:

@@ -279,6 +279,7 @@ class StatefulSets(Concern):
         "Pod": _pod_touched,
         "StatefulSet": itself,
     }
+    sees_bindings: ClassVar[bool] = False
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """Which pods there are, what comes next, and what it waits for."""

@@ -90,6 +90,18 @@ def test_a_day_that_never_comes():
     assert parse_schedule("0 0 31 2 *").latest(NOW, NOW + 10**15) is None
 
 
+@pytest.mark.parametrize("text", ["* * * * *", "0 0 1 1 *", "@every 1h"])
+@pytest.mark.parametrize("hours", [-12, 0, 14])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_times_of_all_years_may_be_asked_about(text, hours, time):
+    """A status can hold any time; there is an answer, and soon."""
+    schedule, moment = parse_schedule(text, timezone(timedelta(hours=hours))), parse_time(time)
+    due = schedule.latest(moment, NOW)
+    assert due is None or moment < due <= NOW
+    later = schedule.after(max(moment, NOW))
+    assert later is None or later > NOW
+
+
 def test_what_is_no_schedule():
     """Text that can't be read is no schedule."""
     assert parse_schedule("every day") is None

@@ -22,11 +22,14 @@ from state.objects import (
     Container,
     ContainerPort,
     EndpointAddress,
+    EndpointHints,
     EndpointPort,
     Endpoints,
     EndpointSlice,
     EndpointSlicePort,
     EndpointSubset,
+    ForNode,
+    ForZone,
     Node,
     ObjectMeta,
     Pod,
@@ -178,6 +181,41 @@ def test_zone_and_absent_node():
     assert why(zoned) == ""
     published = settled(pod(2, on="lost"), service(publish_not_ready_addresses=True))
     assert set(endpoints(published)) == {"p0002"}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "zone", "hints"),
+    [
+        (None, "z", None),
+        ("PreferClose", "z", EndpointHints(for_zones=(ForZone(name="z"),))),
+        ("PreferSameZone", "z", EndpointHints(for_zones=(ForZone(name="z"),))),
+        ("PreferSameZone", "", None),
+        ("PreferSameNode", "", EndpointHints(for_nodes=(ForNode(name="n1"),))),
+        ("PreferSameNode", "z", EndpointHints(for_nodes=(ForNode(name="n1"),), for_zones=(ForZone(name="z"),))),
+    ],
+)
+def test_hints_are_for_ready_endpoints_of_a_service_that_prefers_near_ones(distribution, zone, hints):
+    """By ``trafficDistribution``; they come and go with it."""
+    cycle = settled(node("n1", zone), pod(1), pod(2, ready=False), service(traffic_distribution=distribution))
+    assert {name: endpoint.hints for name, endpoint in endpoints(cycle).items()} == {"p0001": hints, "p0002": None}
+    known = cycle.ws.find(Service, "ns", "s")
+    cycle.ws.put(replace(known, spec=replace(known.spec, traffic_distribution=None)))
+    cycle.settle(NOW)
+    assert {endpoint.hints for endpoint in endpoints(cycle).values()} == {None}
+
+
+def test_every_change_of_a_slice_is_another_generation():
+    """Of its endpoints, and of its labels."""
+    cycle = settled(pod(1), service())
+    (first,) = slices(cycle)
+    cycle.ws.put(pod(2))
+    cycle.settle(NOW)
+    (second,) = slices(cycle)
+    known = cycle.ws.find(Service, "ns", "s")
+    cycle.ws.put(replace(known, metadata=replace(known.metadata, labels={"tier": "x"})))
+    cycle.settle(NOW)
+    (third,) = slices(cycle)
+    assert [slice_.metadata.generation for slice_ in (first, second, third)] == [1, 2, 3]
 
 
 def test_a_sidecar_can_name_the_target_port():

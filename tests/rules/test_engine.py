@@ -95,6 +95,16 @@ def test_a_rule_fires_once_when_both_sides_of_an_or_hold():
         assert [firing.slots for firing in engine.match(facts)] == [(0,), (1,), (2,)]
 
 
+def test_facts_that_differ_in_nothing_that_rules_read_fire_each_for_itself():
+    """They are one question to the C engine."""
+    rules = (rule("low", m.cpu < 5), rule("high", m.cpu >= 5))
+    facts = [{"cpu": cpu, "name": f"pod-{number}"} for number, cpu in enumerate([7, 1, 1, 7, 3, 1] * 1_000)]
+    with Engine("alike", rules) as engine:
+        firings = engine.match(facts)
+    assert firings == Matcher("alike", rules).match(facts)
+    assert len(firings) == len(facts)
+
+
 def test_rules_with_the_same_condition_fire_all_in_their_order():
     """As many as the C engine can hold at one node; the names are in no order."""
     rules = [rule(f"r{number * 7919 % 255}", (m.kind == "Pod") & (m.x == 1)) for number in range(255)]

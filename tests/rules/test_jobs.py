@@ -10,7 +10,7 @@ from reconciler.cycle import Cycle
 from rules.events import event_of
 from rules.garbage import Garbage
 from rules.job_backoff import delay
-from rules.job_indexes import INDEX, first_free, format_indexes, parse_indexes
+from rules.job_indexes import INDEX, Indexes
 from rules.job_pods import BURST
 from rules.job_tracking import JobPods
 from rules.job_view import FAILURES, FINALIZER, IGNORED_FAILURES
@@ -140,7 +140,18 @@ def conditions(cycle):
 @given(st.sets(st.integers(0, 40)), st.integers(0, 41))
 def test_indexes_as_text_read_back(indexes, completions):
     """What is written is read again, up to the number of completions."""
-    assert parse_indexes(format_indexes(indexes), completions) == {i for i in indexes if i < completions}
+    text = str(Indexes.of(indexes))
+    assert Indexes.parse(text, completions) == Indexes.of(i for i in indexes if i < completions)
+
+
+@given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)), st.integers(0, 25), st.integers(0, 9))
+def test_indexes_are_a_set(some, others, completions, count):
+    """Unions, what is common, members, size, and the lowest that are free."""
+    left, right = Indexes.of(some), Indexes.of(others)
+    assert (left | right, left & right) == (Indexes.of(some | others), Indexes.of(some & others))
+    assert [index for index in range(25) if index in left] == sorted(some)
+    assert (len(left), bool(left)) == (len(some), bool(some))
+    assert left.first_free(completions, count) == sorted(set(range(completions)) - some)[:count]
 
 
 @pytest.mark.parametrize(
@@ -148,13 +159,16 @@ def test_indexes_as_text_read_back(indexes, completions):
 )
 def test_indexes_in_a_row_are_a_range(indexes, text):
     """Three or more in a row are a range; two aren't."""
-    assert format_indexes(indexes) == text
+    assert str(Indexes.of(indexes)) == text
 
 
-def test_the_lowest_free_indexes_come_first():
-    """As many as asked for, no more than there are."""
-    assert first_free({0, 2}, 6, 3) == [1, 3, 4]
-    assert first_free({0}, 2, 3) == [1]
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("0-2147483646", "0-2147483646"), ("5-3,1-,-2,a,9", "1,9"), ("9" * 5000, ""), ("7-1,3,2,1", "1-3"), (None, "")],
+)
+def test_any_text_is_read_at_once(text, read):
+    """Two billion indexes take no more room than two; what is no number is left out."""
+    assert str(Indexes.parse(text, 2**31 - 1)) == read
 
 
 # -- back-off ----------------------------------------------------------------------------------------------------------
