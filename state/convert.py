@@ -10,6 +10,7 @@ import orjson
 
 from state.diagnose import Diagnosis, found
 from state.errors import NO_VALUE, InvalidObject, Problem, required, type_invalid
+from state.kept import exact
 from state.objects import (
     KINDS,
     AnyObject,
@@ -35,7 +36,7 @@ Validation = Literal["strict", "warn", "ignore"]
 #: What the author of a manifest should know though it was taken: the place and a sentence.
 Remark = tuple[str, str]
 
-#: Different pod specs that one call remembers; more are converted one by one.
+#: Different pod specs that are remembered at once.
 _SPECS = 20_000
 _PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _NAMED_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
@@ -46,6 +47,11 @@ def _top_level(kind: type[Object]) -> frozenset[str]:
     return frozenset({"apiVersion", "kind", *(field.encode_name for field in msgspec.structs.fields(kind))})
 
 
+# msgspec looks at the fields of a type when it first needs them, and a second thread that comes meanwhile would crash:
+# the types are looked at here, once and for all
+for _kind in KINDS.values():
+    msgspec.json.Decoder(_kind.type, dec_hook=decode_hook)
+
 #: The fields of a manifest by kind. Below them, the structs themselves refuse what they don't know.
 _FIELDS = {kind.type: _top_level(kind.type) for kind in KINDS.values()}
 
@@ -53,8 +59,9 @@ _FIELDS = {kind.type: _top_level(kind.type) for kind in KINDS.values()}
 class PodSpecs:
     """The pod specs seen so far, by their JSON, so that pods of one template share one spec and are read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _SPECS) -> None:
         self._known: dict[bytes, PodSpec] = {}
+        self._most = most
 
     def shared(self, spec: Any) -> PodSpec:
         """The typed spec. Specs that differ in their node alone share all that is in them.
@@ -73,8 +80,9 @@ class PodSpecs:
         known = self._known.get(text)
         if known is None:
             known = msgspec.convert(spec, PodSpec, dec_hook=decode_hook)
-            if len(self._known) < _SPECS:
-                self._known[text] = known
+            if len(self._known) >= self._most:
+                self._known.clear()
+            self._known[exact(text)] = known
         return known
 
 

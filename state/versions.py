@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from state.autoscaling import second_version
 from state.served import RELEASE, removed
 
 Fields = dict[str, Any]
@@ -19,6 +20,8 @@ _Step = Callable[[Fields], Iterator[tuple[str, str]]]
 
 #: "No limit" in fields of Go's type int32; Deployments take it so.
 _UNLIMITED = 2**31 - 1
+#: Versions that are served, of kinds that Kubernetes stores in another one all the same.
+_STILL_SERVED = ("autoscaling/v1", "events.k8s.io/v1")
 _ZONE = "topology.kubernetes.io/zone"
 _HOSTNAME = "kubernetes.io/hostname"
 
@@ -48,7 +51,7 @@ def upgrade(source: Mapping[str, Any]) -> Upgrade | None:
     new, steps = conversion
     fields = {**source, "apiVersion": new}
     remarks = []
-    if old != "events.k8s.io/v1":  # is served; Kubernetes stores it as v1 all the same
+    if old not in _STILL_SERVED:
         fact = removed(old, kind) or f"{kind} {old} is not served by Kubernetes {RELEASE}"
         remarks.append(("apiVersion", f"{fact}; read as {new}"))
     for step in steps:
@@ -172,6 +175,12 @@ def _rename(**names: str) -> _Step:
     return step
 
 
+def _more_than_cpu(fields: Fields) -> Iterator[tuple[str, str]]:
+    """Autoscalers knew one metric, and kept the others in annotations."""
+    fields |= second_version(fields)
+    yield from ()
+
+
 _EVENT = _rename(
     deprecatedCount="count",
     deprecatedFirstTimestamp="firstTimestamp",
@@ -210,6 +219,7 @@ _CONVERSIONS: dict[tuple[str, str], tuple[str, tuple[_Step, ...]]] = {
     ("apps/v1beta2", "ReplicaSet"): ("apps/v1", ()),
     ("apps/v1beta2", "StatefulSet"): ("apps/v1", ()),
     ("apiregistration.k8s.io/v1beta1", "APIService"): ("apiregistration.k8s.io/v1", ()),
+    ("autoscaling/v1", "HorizontalPodAutoscaler"): ("autoscaling/v2", (_more_than_cpu,)),
     ("autoscaling/v2beta2", "HorizontalPodAutoscaler"): ("autoscaling/v2", ()),
     ("batch/v1beta1", "CronJob"): ("batch/v1", ()),
     ("batch/v2alpha1", "CronJob"): ("batch/v1", ()),

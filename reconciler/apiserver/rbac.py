@@ -34,6 +34,8 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    #: Whatever else an authenticator knows, by key.
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def subjects(self) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _has(values: frozenset[str], value: str) -> bool:
 
 
 def _is_path(pattern: str, path: str) -> bool:
-    return pattern in (_ANY, path) or (pattern.endswith(_ANY) and path.startswith(pattern[:-1]))
+    return pattern in (_ANY, path) or (pattern.endswith(_ANY) and path.startswith(pattern.rstrip(_ANY)))
 
 
 def _rule(value: Any) -> PolicyRule:
@@ -110,11 +112,16 @@ def _items(body: Mapping[str, Any], name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
+def rules_of(role: CustomObject) -> Rules:
+    """The rules of a role; what of them makes no sense allows nothing."""
+    return tuple(map(_rule, _items(role.body.value, "rules")))
+
+
 class _Policy:
     """All roles and bindings of one moment, by subject."""
 
     def __init__(self, objects: Iterable[AnyObject]) -> None:
-        self._roles: dict[tuple[str, str, str], Rules] = {}
+        self.roles: dict[tuple[str, str, str], Rules] = {}
         everywhere: dict[str, list[PolicyRule]] = defaultdict(list)
         inside: dict[tuple[str, str], list[PolicyRule]] = defaultdict(list)
         bindings = []
@@ -123,8 +130,7 @@ class _Policy:
                 continue
             body = obj.body.value
             if obj.kind in ("Role", "ClusterRole"):
-                key = (obj.kind, obj.metadata.namespace, obj.metadata.name)
-                self._roles[key] = tuple(map(_rule, _items(body, "rules")))
+                self.roles[obj.kind, obj.metadata.namespace, obj.metadata.name] = rules_of(obj)
             else:
                 bindings.append((obj.metadata.namespace, body))
         for namespace, body in bindings:
@@ -139,8 +145,8 @@ class _Policy:
             return ()
         kind, name = reference.get("kind"), reference.get("name")
         if kind == "ClusterRole":
-            return self._roles.get(("ClusterRole", "", str(name)), ())
-        return self._roles.get(("Role", namespace, str(name)), ()) if kind == "Role" and namespace else ()
+            return self.roles.get(("ClusterRole", "", str(name)), ())
+        return self.roles.get(("Role", namespace, str(name)), ()) if kind == "Role" and namespace else ()
 
 
 def _subject(value: Any) -> str:
@@ -164,6 +170,11 @@ class Authorizer:
         self._watch: Watch | None = None
         self._policy = _Policy(())
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether an answer may take its time, because the store is elsewhere."""
+        return self._storage.store.shared
+
     def allows(self, user: User, wanted: Attributes) -> bool:
         """Whether a user may do what is wanted."""
         return MASTERS in user.groups or any(rule.allows(wanted) for rule in self.rules(user, wanted.namespace))
@@ -176,12 +187,21 @@ class Authorizer:
             if namespace:
                 yield from policy.inside.get((namespace, subject), ())
 
+    def rules_of_role(self, kind: str, namespace: str, name: str) -> Rules | None:
+        """The rules of a Role in a namespace or of a ClusterRole; None if there is none."""
+        return self._current().roles.get((kind, namespace if kind == "Role" else "", name))
+
     def _current(self) -> _Policy:
         with self._lock:
             if not self._is_current():
                 store = self._storage.store
-                self._watch = store.watch(_PREFIX, store.revision())
-                self._policy = _Policy(_aggregated(list(self._objects())))
+                watch = store.watch(_PREFIX, store.revision())
+                try:
+                    self._policy = _Policy(_aggregated(list(self._objects())))
+                except BaseException:
+                    watch.close()
+                    raise
+                self._watch = watch  # of this policy, and of no older one
             return self._policy
 
     def _is_current(self) -> bool:
@@ -193,6 +213,7 @@ class Authorizer:
         except CompactedError:
             pass  # something may have changed
         self._watch.close()
+        self._watch = None
         return False
 
     def _objects(self) -> Iterator[AnyObject]:

@@ -14,6 +14,7 @@ _READ, _WRITE = ("get", "list", "watch"), ("create", "delete", "deletecollection
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _AUTHENTICATED, _UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
 _INFO = ("/healthz", "/livez", "/readyz", "/version", "/version/")
+_MONITORED = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*")
 _DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_INFO)
 
 
@@ -86,6 +87,7 @@ def _roles() -> dict[str, list[Json]]:
         "edit": _edit(),
         "system:basic-user": [reviews, oneself],
         "system:discovery": [_paths(_DISCOVERY, "get")],
+        "system:monitoring": [_paths(_MONITORED, "get")],
         "system:public-info-viewer": [_paths(_INFO, "get")],
         "view": _view(),
     }
@@ -95,6 +97,7 @@ _BINDINGS = {
     "cluster-admin": (MASTERS,),
     "system:basic-user": (_AUTHENTICATED,),
     "system:discovery": (_AUTHENTICATED,),
+    "system:monitoring": ("system:monitoring",),
     "system:public-info-viewer": (_AUTHENTICATED, _UNAUTHENTICATED),
 }
 

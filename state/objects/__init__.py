@@ -82,6 +82,7 @@ from state.objects.kinds import (
     find_kind,
 )
 from state.objects.meta import (
+    NO_SELECTOR,
     Condition,
     LabelSelector,
     LabelSelectorRequirement,
@@ -267,6 +268,7 @@ from state.objects.workloads import (
 __all__ = [
     "DEPTH_LIMIT",
     "KINDS",
+    "NO_SELECTOR",
     "AWSElasticBlockStoreVolumeSource",
     "Affinity",
     "AnyObject",

@@ -17,6 +17,8 @@ from typing import Annotated, Any, dataclass_transform
 import msgspec
 import orjson
 
+from state.kept import exact
+
 #: Go's integer types: what doesn't fit is refused, as the API server refuses it.
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -52,7 +54,7 @@ class Opaque:
         text = orjson.dumps(value, option=_PLAIN)
         if b"null" in text or text.count(b"{") + text.count(b"[") > DEPTH_LIMIT:
             _check(value, DEPTH_LIMIT)
-        self.json = text
+        self.json = exact(text)
 
     @property
     def value(self) -> Any:

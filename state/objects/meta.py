@@ -77,6 +77,10 @@ class LabelSelector(Struct):
     match_labels: dict[str, str] = {}
 
 
+#: What a required selector is that was not given: equal to an empty one, and told from it by ``is`` alone.
+NO_SELECTOR = LabelSelector()
+
+
 class LocalObjectReference(Struct):
     name: str | None = None
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from msgspec import field
 
 from state.objects._base import Int32, Int64, IntOrString, Opaque, Struct
-from state.objects.meta import LabelSelector, Object, ObjectMeta, ObjectReference
+from state.objects.meta import NO_SELECTOR, LabelSelector, Object, ObjectMeta, ObjectReference
 from state.objects.pods import PodTemplateSpec
 from state.objects.volumes import PersistentVolumeClaim
 
@@ -51,7 +51,7 @@ class ReplicationController(Object):
 class ReplicaSetSpec(Struct):
     min_ready_seconds: Int32 | None = None
     replicas: Int32 | None = None
-    selector: LabelSelector = LabelSelector()
+    selector: LabelSelector = NO_SELECTOR
     template: PodTemplateSpec | None = None
 
 
@@ -98,7 +98,7 @@ class DeploymentSpec(Struct):
     progress_deadline_seconds: Int32 | None = None
     replicas: Int32 | None = None
     revision_history_limit: Int32 | None = None
-    selector: LabelSelector = LabelSelector()
+    selector: LabelSelector = NO_SELECTOR
     strategy: DeploymentStrategy | None = None
     template: PodTemplateSpec = PodTemplateSpec()
 
@@ -159,7 +159,7 @@ class StatefulSetSpec(Struct):
     pod_management_policy: str | None = None
     replicas: Int32 | None = None
     revision_history_limit: Int32 | None = None
-    selector: LabelSelector = LabelSelector()
+    selector: LabelSelector = NO_SELECTOR
     service_name: str | None = None
     template: PodTemplateSpec = PodTemplateSpec()
     update_strategy: StatefulSetUpdateStrategy | None = None
@@ -209,7 +209,7 @@ class DaemonSetUpdateStrategy(Struct):
 class DaemonSetSpec(Struct):
     min_ready_seconds: Int32 | None = None
     revision_history_limit: Int32 | None = None
-    selector: LabelSelector = LabelSelector()
+    selector: LabelSelector = NO_SELECTOR
     template: PodTemplateSpec = PodTemplateSpec()
     update_strategy: DaemonSetUpdateStrategy | None = None
 

@@ -7,6 +7,7 @@ What needs more than the object itself isn't decided here: whether names exist, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from state.defaults import default
@@ -59,7 +60,7 @@ from state.validation import (
     storage,
     workloads,
 )
-from state.validation._report import Report
+from state.validation._report import EnoughError, Report
 
 __all__ = ["validate", "validate_update"]
 
@@ -124,15 +125,17 @@ _UPDATES: dict[type, Callable[[Report, Any, Any], None]] = {
 
 
 def validate(obj: AnyObject) -> tuple[Problem, ...]:
-    """Every problem of an object, none if the API server would take it; defaults that it lacks are taken as given.
+    """The problems of an object, none if the API server would take it: all of them, up to ``MOST_PROBLEMS``.
 
-    Of kinds without a type, only the metadata is looked at. A missing namespace is no problem: it means "default".
+    Defaults that it lacks are taken as given. Of kinds without a type, only the metadata is looked at. A missing
+    namespace is no problem: it means "default".
     """
     found = Report()
-    if isinstance(obj, CustomObject):
-        metadata.custom_meta(found, obj.metadata, metadata.path_segment)
-    else:
-        _CHECKS[type(obj)](found, default(obj))
+    with suppress(EnoughError):
+        if isinstance(obj, CustomObject):
+            metadata.custom_meta(found, obj.metadata, metadata.path_segment)
+        else:
+            _CHECKS[type(obj)](found, default(obj))
     return tuple(found.problems)
 
 
@@ -149,8 +152,9 @@ def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
     if type(new) is not type(old) or (new.api_version, new.kind) != (old.api_version, old.kind):
         raise TypeError(f"expected an update of {old.api_version} {old.kind}, found {new.api_version} {new.kind}")
     found = Report()
-    metadata.meta_update(found, new.metadata, old.metadata)
     check = _UPDATES.get(type(new))
-    if check is not None:
-        check(found, default(new), default(old))
+    with suppress(EnoughError):
+        metadata.meta_update(found, new.metadata, old.metadata)
+        if check is not None:
+            check(found, default(new), default(old))
     return tuple(found.problems)

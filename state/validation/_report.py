@@ -11,14 +11,28 @@ from collections.abc import Iterable
 
 from state.errors import Problem, duplicate, forbidden, invalid, quoted, required, too_long, too_many, type_invalid
 
+#: So many problems of one object are told; of a list of a million wrong items nobody reads more.
+MOST_PROBLEMS = 1000
+
+
+class EnoughError(Exception):
+    """The report is full."""
+
+
+class _Problems(list[Problem]):
+    def append(self, problem: Problem) -> None:
+        super().append(problem)
+        if len(self) >= MOST_PROBLEMS:
+            raise EnoughError
+
 
 class Report:
-    """The problems of one object, in the order of the checks."""
+    """The problems of one object, in the order of the checks. With ``MOST_PROBLEMS`` of them it raises EnoughError."""
 
     __slots__ = ("problems",)
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = _Problems()
 
     def required(self, path: str, message: str = "") -> None:
         """A value is missing or empty."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from state import names
 from state.objects import (
+    NO_SELECTOR,
     ControllerRevision,
     DaemonSet,
     DaemonSetUpdateStrategy,
@@ -164,7 +165,7 @@ def daemon_set(found: Report, obj: DaemonSet) -> None:
     before = len(found.problems)
     checks.label_selector(found, "spec.selector", spec.selector)
     if len(found.problems) == before:
-        _picks(found, spec.selector, spec.template.metadata.labels)
+        _picks(found, spec.selector, spec.template.metadata.labels, "daemonset")
     pod_template(found, "spec.template", spec.template)
     _runs_for_ever(found, spec.template, "DaemonSet")
     found.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
@@ -218,17 +219,20 @@ def _selected_template(
     if len(found.problems) > before:
         found.invalid("spec.selector", checks.selector_value(selector), "invalid label selector")
         return
-    _picks(found, selector, template.metadata.labels)
+    # a ReplicaSet's message says deployment, too
+    _picks(found, selector, template.metadata.labels, "statefulset" if kind == "StatefulSet" else "deployment")
     pod_template(found, "spec.template", template, extra)
     _runs_for_ever(found, template, kind)
 
 
-def _picks(found: Report, selector: LabelSelector, labels: Mapping[str, str]) -> None:
-    """A selector isn't empty, and picks the labels of the template. An empty one is taken for a missing one."""
-    empty = not selector.match_labels and not selector.match_expressions
-    if empty:
+def _picks(found: Report, selector: LabelSelector, labels: Mapping[str, str], kind: str) -> None:
+    """A selector is given, isn't empty, and picks the labels of the template."""
+    if selector is NO_SELECTOR:
         found.required("spec.selector")
-    if empty or not matches(selector, labels):
+    elif not selector.match_labels and not selector.match_expressions:
+        found.invalid("spec.selector", checks.selector_value(selector), f"empty selector is invalid for {kind}")
+        return
+    if selector is NO_SELECTOR or not matches(selector, labels):
         _mismatch(found, labels)
 
 
