@@ -7,14 +7,14 @@ somebody else added.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from reconciler.limits import too_much
 from reconciler.merge import merge_patched, three_way_merge
 from reconciler.observed import time_problems
-from rules.admission import admit, admit_update
+from rules.admission import ForbiddenError, admit, admit_update
 from rules.context import Context
 from rules.service_update import updated_service
 from state.defaults import default
@@ -104,7 +104,14 @@ def in_order(objects: Iterable[AnyObject]) -> list[AnyObject]:
     return sorted(objects, key=lambda obj: (_ORDER.get(kind_key(obj), len(_ORDER)), Key.of(obj)))
 
 
-def prepare(ws: Workspace, objects: Iterable[AnyObject]) -> tuple[list[AnyObject], list[Refusal]]:
+class Lookup(Protocol):
+    """Where live objects are looked up: a workspace, or an API server's store."""
+
+    def get(self, key: Key) -> AnyObject | None:
+        """The object, or None."""
+
+
+def prepare(ws: Lookup, objects: Iterable[AnyObject]) -> tuple[list[AnyObject], list[Refusal]]:
     """Merges placed objects (see ``place``) with what is live, and checks them. Writes nothing.
 
     Returns the objects to be stored, in the order of applying, and the refusals with every problem.
@@ -120,13 +127,19 @@ def prepare(ws: Workspace, objects: Iterable[AnyObject]) -> tuple[list[AnyObject
 
 
 def apply(ctx: Context, wanted: Iterable[AnyObject]) -> None:
-    """Stores prepared objects; one that is as it should be already is no action."""
+    """Stores prepared objects; one that is as it should be already is no action. Of one that admission doesn't let in a
+    note says why.
+    """
     for obj in wanted:
         key = Key.of(obj)
         ensure_namespace(ctx, obj)
         if ctx.ws.get(key) is None:
-            ctx.because("apply", {"object": str(key)}, _CREATED)
-            ctx.create(admit(ctx.ws, obj))
+            ctx.because("apply", {"object": str(key)}, _CREATED, key)
+            ctx.clear("apply", key)
+            try:
+                ctx.create(admit(ctx.ws, obj))
+            except ForbiddenError as refusal:
+                ctx.refused(refusal)
         else:
             ctx.because("apply", {"object": str(key)}, _CHANGED)
             update(ctx, obj)

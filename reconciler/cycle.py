@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rules.actions import Action
+from rules.admission import ADMITTING
 from rules.concern import ANY, Concern, Touched
 from rules.context import Context, Subject
 from state.errors import StateError
-from state.snapshot import Change, Key, Snapshot
+from state.snapshot import Binding, Change, Key, Snapshot
 from state.workspace import Workspace
 
 #: Passes after which rules that still find something to do are taken to undo each other. The longest honest chain seen
@@ -18,6 +19,8 @@ from state.workspace import Workspace
 MAX_PASSES = 100
 #: How many of the last passes name the culprits.
 _SUSPECT_PASSES = 4
+#: The due subjects of a concern, and what says which of them a change makes due.
+_Watcher = tuple[set[Key], Touched]
 
 
 class OscillationError(StateError):
@@ -44,9 +47,10 @@ class Cycle:
         self.ctx = Context(self.ws)
         self._concerns = tuple(concerns)
         self._due: dict[str, set[Key]] = {concern.name: set() for concern in concerns}
-        self._watchers: dict[str, list[tuple[set[Key], Touched]]] = {}
-        #: The same by kind with those of ANY kind, as they are asked for.
-        self._interested: dict[str, tuple[tuple[set[Key], Touched], ...]] = {}
+        self._watchers: dict[str, list[_Watcher]] = {}
+        #: The same by kind with those of ANY kind, as they are asked for; and who is told of bindings.
+        self._interested: dict[str, tuple[_Watcher, ...]] = {}
+        self._of_bindings: tuple[_Watcher, ...] = ()
         self._deciders: dict[str, list[str]] = {}
         for concern in concerns:
             due = self._due[concern.name]
@@ -54,6 +58,8 @@ class Cycle:
             due.update(concern.due_at_start(self.ws))
             for kind, touched in concern.watches.items():
                 self._watchers.setdefault(kind, []).append((due, touched))
+                if concern.sees_bindings and kind in ("Pod", ANY):
+                    self._of_bindings += ((due, touched),)
             for kind in concern.subjects:
                 self._deciders.setdefault(kind, []).append(concern.name)
         self.ws.listen(self._changed)
@@ -61,7 +67,7 @@ class Cycle:
     def _changed(self, change: Change) -> None:
         """Marks what a change makes due; what is said about an object goes with it."""
         kind = change.key.kind
-        watchers = self._interested.get(kind)
+        watchers = self._of_bindings if type(change) is Binding else self._interested.get(kind)
         if watchers is None:
             watchers = self._interested[kind] = (*self._watchers.get(kind, ()), *self._watchers.get(ANY, ()))
         ws = self.ws
@@ -69,10 +75,19 @@ class Cycle:
             keys = touched(ws, change)
             if keys:  # most changes concern few, and each pod comes by here
                 due.update(keys)
+        if self.ctx.refusals and kind in ADMITTING:
+            self._retry(change.key)
         if change.new is None:
             for concern in (*self._deciders.get(kind, ()), *self._deciders.get(ANY, ())):
                 self.ctx.clear(concern, change.key)
                 self._due[concern].discard(change.key)
+
+    def _retry(self, key: Key) -> None:
+        """Makes due what wasn't let create something, now that what admission goes by has changed."""
+        for concern, subject in self.ctx.refusals:
+            due = self._due.get(concern)
+            if due is not None and key.namespace in ("", subject.namespace):
+                due.add(subject)
 
     def observe(self, delta: Iterable[Change]) -> None:
         """Takes over changes that others made."""
@@ -83,21 +98,36 @@ class Cycle:
         """When a subject wants to be looked at though nothing changes (µs since the epoch), or None."""
         return min(self.ctx.wakeups.values(), default=None)
 
-    def settle(self, now: int) -> None:
+    def settle(self, now: int, most: int | None = None) -> bool:
         """Runs passes until nothing is due any more at the time ``now`` (µs since the epoch).
 
+        Returns whether that is so: after ``most`` actions the rest is left for the next time.
+
         Raises:
-            OscillationError: after ``MAX_PASSES`` passes.
+            OscillationError: after ``MAX_PASSES`` passes. If failures are told to somebody, what is still due then is
+                left alone instead, until it changes.
             ConsequentError: a rule failed. The workspace is then half-way and must be dropped.
         """
         self.ctx.now = now
         self._wake(now)
         ends: list[int] = []
         while any(self._due.values()):
+            if most is not None and len(self.ctx.actions) >= most:
+                return False
             if len(ends) >= MAX_PASSES:
-                raise OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :])
+                self._give_up(OscillationError(self.ctx.actions[ends[-_SUSPECT_PASSES] :]))
+                break
             self._pass()
             ends.append(len(self.ctx.actions))
+        return True
+
+    def _give_up(self, error: OscillationError) -> None:
+        """Leaves alone what goes round and round."""
+        if self.ctx.on_failure is None:
+            raise error
+        self.ctx.on_failure(error)
+        for due in self._due.values():
+            due.clear()
 
     def _pass(self) -> None:
         """One round: every concern once, in order."""

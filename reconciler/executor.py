@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from reconciler.kubelet import Kubelet
 from reconciler.provisioner import Provisioner, ProvisionerReport, StorageFailure
 from reconciler.proxy import Proxy, ServiceFailure
+from reconciler.usage import UsageReporter
 from rules.actions import Event
 from rules.kubelet.records import Operation
+from rules.scheduling.volumes import SELECTED_NODE
 from state.defaults import default
 from state.identity import make_uid
 from state.objects import (
@@ -54,11 +56,13 @@ class Executor:
         kubelet: Kubelet | None = None,
         provisioner: Provisioner | None = None,
         proxy: Proxy | None = None,
+        usage: UsageReporter | None = None,
     ) -> None:
         self._ws = ws
         self._kubelet = kubelet
         self._provisioner = provisioner
         self._proxy = proxy
+        self._usage = usage
         self._pods: Sequence[Pod] | None = None
         self._storage_due = self._services_due = True
         self._retry_at: dict[str, int | None] = {}
@@ -79,6 +83,8 @@ class Executor:
         kubelet = None if self._kubelet is None else self._kubelet.next_due()
         if kubelet is not None:
             known.append(kubelet)
+        if self._usage is not None:
+            known.append(self._usage.next_due)
         return min(known, default=None)
 
     def sync(self, now: int) -> Report:
@@ -95,6 +101,8 @@ class Executor:
             self._retry_at["services"] = done.retry_at
         if self._kubelet is not None:
             self._run_pods(self._kubelet, report, now)
+        if self._usage is not None:
+            self._usage.sync(self._ws, now)
         return report
 
     def _is_due(self, part: str, changed: bool, now: int) -> bool:
@@ -137,6 +145,9 @@ class Executor:
                 uid, created = make_uid(key, self._ws.revision), format_time(now)
                 meta = replace(volume.metadata, uid=uid, creation_timestamp=created)
                 self._ws.put(default(replace(volume, metadata=meta)))
+        for claim in done.rescheduled:
+            others = {name: text for name, text in claim.metadata.annotations.items() if name != SELECTED_NODE}
+            self._ws.put(replace(claim, metadata=replace(claim.metadata, annotations=others)))
         for volume in done.deleted:
             self._ws.remove(Key.of(volume))
         for volume in done.recycled:

@@ -6,8 +6,8 @@
     [project.entry-points."reconciler.concerns"]
     backups = "my_package:Backups"
 
-The command line, ``batch`` and ``up`` look here. The library's functions don't: what they depend on is an argument. A
-plugin runs where a scheduler configuration enables it by name, a controller always.
+The command line, ``batch``, ``serve`` and ``up`` look here. The library's functions don't: what they depend on is an
+argument. A plugin runs where a scheduler configuration enables it by name, a controller always.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from reconciler.executor import Executor, Report
 from reconciler.kubelet import Kubelet, SimulatedWorkers, ThreadedWorkers
 from reconciler.provisioner import Provisioner
 from reconciler.proxy import Proxy
+from reconciler.usage import UsageReporter
 from reconciler.volumes import DirectoryHost, VirtualHost
 from state.workspace import Workspace
 
@@ -36,8 +37,10 @@ class Hands:
     ) -> None:
         self.clock: Clock = clock or WallClock()
         self._kubelet: Kubelet | None = None
+        virtual = isinstance(self.clock, VirtualClock)
+        # in virtual time, looking at usage again and again would keep a loop from ever being settled
+        self._usage = None if runtime is None or virtual else UsageReporter(runtime)
         if runtime is not None:
-            virtual = isinstance(self.clock, VirtualClock)
             self._kubelet = Kubelet(
                 "",
                 runtime=runtime,
@@ -56,7 +59,9 @@ class Hands:
         """Carries out what is due at ``now`` (µs since the epoch) and writes observations into the workspace."""
         if self._executor is None or ws is not self._ws:
             self._ws = ws
-            self._executor = Executor(ws, kubelet=self._kubelet, provisioner=self._provisioner, proxy=self._proxy)
+            self._executor = Executor(
+                ws, kubelet=self._kubelet, provisioner=self._provisioner, proxy=self._proxy, usage=self._usage
+            )
         return self._executor.sync(now)
 
     def next_due(self) -> int | None:

@@ -11,6 +11,7 @@ import orjson
 from reconciler.explain import Explanation, explain
 from rules.actions import Action, Event, Note, Reason
 from rules.events import event_of
+from rules.horizontal_autoscaling import UNDERSTOOD
 from rules.scheduling import DEFAULT, Profile
 from state.dump import dump
 from state.load import Refusal
@@ -60,7 +61,7 @@ class Plan:
         """What is left undone and why, sorted by object: waiting pods, paused rollouts, kinds that nothing acts on."""
         carried = []
         for kind in self.snapshot.kinds:
-            if kind in KINDS:
+            if kind in KINDS or kind in UNDERSTOOD:
                 continue
             for namespace, name in self.snapshot.table(kind):
                 reason = Reason(rule="carried", because={"kind": kind}, template=_CARRIED)

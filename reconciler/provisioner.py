@@ -7,7 +7,7 @@ driver's ``create_volume`` is idempotent by name, so a volume whose PersistentVo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -167,8 +167,7 @@ def to_reclaim(
 class StorageFailure:
     """What could not be done about an object, as its event says. ``retry_at`` (µs): None if trying again is no use.
 
-    ``reschedule``: the selected node has no room; the claim's selected-node annotation is to be removed, so that the
-    scheduler chooses another one.
+    ``reschedule``: the node that was selected for the claim has no room.
     """
 
     object: PersistentVolumeClaim | PersistentVolume
@@ -183,12 +182,14 @@ class ProvisionerReport:
     """What one ``sync`` did, for the caller to store.
 
     ``provisioned``: volumes to store; ``deleted``: volumes to remove, their data is gone; ``recycled``: volumes that
-    are empty again, to be made Available by removing their claimRef. ``failures`` holds every object that waits.
+    are empty again, to be made Available by removing their claimRef. ``rescheduled``: claims that are to lose the node
+    that was selected for them, so that the scheduler chooses again. ``failures`` holds every object that waits.
     """
 
     provisioned: tuple[PersistentVolume, ...] = ()
     deleted: tuple[PersistentVolume, ...] = ()
     recycled: tuple[PersistentVolume, ...] = ()
+    rescheduled: tuple[PersistentVolumeClaim, ...] = ()
     failures: tuple[StorageFailure, ...] = ()
 
     @property
@@ -205,7 +206,7 @@ class Provisioner:
         stand_in: also serves claims that wait for any other provisioner (a cloud's, say), so that manifests written for
             other clusters run on this machine. Never "kubernetes.io/no-provisioner".
 
-    What failed is tried again after 1 s, 2 s, ... 5 minutes, as external-provisioner does.
+    What failed is tried again after 1 s, 2 s, ... 5 minutes, as external-provisioner does; on another node, too.
     """
 
     def __init__(self, driver: StorageDriver, *, stand_in: bool = False) -> None:
@@ -222,7 +223,7 @@ class Provisioner:
 
     def sync(
         self,
-        claims: Iterable[PersistentVolumeClaim],
+        claims: Sequence[PersistentVolumeClaim],
         classes: Mapping[str, StorageClass],
         volumes: Mapping[str, PersistentVolume],
         now: int,
@@ -233,21 +234,28 @@ class Provisioner:
         """
         wanted, refused_claims = to_provision(claims, classes, volumes, self.serves)
         released, refused_volumes = to_reclaim(volumes.values(), self._driver.name, self.serves)
-        tasks: list[ProvisionTask | ReclaimTask] = [*wanted, *released]
-        for key in self._failures.keys() - {_task_key(task) for task in tasks}:
-            del self._failures[key]
-            self._retries.forget(key)
-        provisioned = [volume for task in wanted if (volume := self._provision(task, now)) is not None]
+        tasks = {*map(_task_key, wanted), *map(_task_key, released)}
+        self._forget(tasks, claims)
+        tried = [self._provision(task, now) for task in wanted]
         reclaimed = [task for task in released if self._reclaim(task, now)]
         refused = [StorageFailure(it.object, it.reason, it.message) for it in (*refused_claims, *refused_volumes)]
         return ProvisionerReport(
-            tuple(provisioned),
-            tuple(task.volume for task in reclaimed if task.policy == "Delete"),
-            tuple(task.volume for task in reclaimed if task.policy == "Recycle"),
-            (*refused, *(self._failures[key] for key in sorted(self._failures))),
+            provisioned=tuple(it for it in tried if isinstance(it, PersistentVolume)),
+            deleted=tuple(task.volume for task in reclaimed if task.policy == "Delete"),
+            recycled=tuple(task.volume for task in reclaimed if task.policy == "Recycle"),
+            rescheduled=tuple(it for it in tried if isinstance(it, PersistentVolumeClaim)),
+            failures=(*refused, *(self._failures[key] for key in sorted(self._failures.keys() & tasks))),
         )
 
-    def _provision(self, task: ProvisionTask, now: int) -> PersistentVolume | None:
+    def _forget(self, tasks: Collection[str], claims: Iterable[PersistentVolumeClaim]) -> None:
+        """Forgets the failures of what isn't wanted any more. A claim that only waits for another node still is."""
+        waiting = {volume_name(claim) for claim in claims if not claim.spec.volume_name}
+        for key in self._failures.keys() - tasks:
+            if not self._failures[key].reschedule or key not in waiting:
+                self._succeeded(key)
+
+    def _provision(self, task: ProvisionTask, now: int) -> PersistentVolume | PersistentVolumeClaim | None:
+        """Tries to make a volume. Returns it, or the claim if it needs another node, or None."""
         key = _task_key(task)
         if not self._retries.due(key, now):
             return None
@@ -257,7 +265,7 @@ class Provisioner:
             message = _failed(task.storage_class, _rpc_error(error))
             full = error.code is Code.RESOURCE_EXHAUSTED and bool(task.request.node)
             self._failed(key, StorageFailure(task.claim, "ProvisioningFailed", message, reschedule=full), now)
-            return None
+            return task.claim if full else None
         self._succeeded(key)
         return provisioned_volume(task, made, self._driver.name)
 

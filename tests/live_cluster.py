@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reconciler.live.client import Client, NotRunningError
+from reconciler.live.client import Client
 from reconciler.live.directory import StateDirectory
 from state.dump import dump
+from state.errors import StateError
 
 #: How long anything may take on a loaded machine, in seconds.
 PATIENCE = 60.0
@@ -95,8 +96,9 @@ class LiveCluster:
     def is_answering(self) -> bool:
         """Whether ``up`` has begun to answer."""
         try:
-            Client(StateDirectory(self.state)).close()
-        except (NotRunningError, FileNotFoundError):
+            with Client(StateDirectory(self.state)) as client:
+                client.state(())
+        except (StateError, FileNotFoundError):  # a child of one that was killed may have its socket a moment longer
             return False
         return True
 

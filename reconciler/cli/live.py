@@ -5,33 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from reconciler.cli import exits
 from reconciler.cli.cluster import Cluster, kinds_of, listed, require, targets
-from reconciler.cli.options import common, no_headers, output
+from reconciler.cli.options import Duration, common, no_headers, output
 from reconciler.cli.printers import object_name, object_table
 from reconciler.cli.results import show_tables
+from reconciler.cli.stores import StoreChoice, store_options
 from reconciler.cli.tables import echo
 from reconciler.live.directory import DEFAULT
-from state.times import SECOND, TimeError, parse_duration
+from state.times import SECOND
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-
-
-class Duration(click.ParamType[int]):
-    """A Go duration, read into µs."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads it."""
-        try:
-            return value if isinstance(value, int) else parse_duration(value)
-        except TimeError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _state_dir(command: FunctionT) -> FunctionT:
@@ -50,7 +39,8 @@ def _state_dir(command: FunctionT) -> FunctionT:
     epilog=exits.epilog(
         "reconciler up -f examples/web.yaml\n"
         "reconciler up -f examples/ --keep --until ready\n"
-        "reconciler up -f web.yaml --for 30s --until ready --state-dir run/"
+        "reconciler up -f web.yaml --for 30s --until ready --state-dir run/\n"
+        "reconciler up -f web.yaml --kubeconfig web.kubeconfig"
     )
 )
 @click.option(
@@ -64,11 +54,31 @@ def _state_dir(command: FunctionT) -> FunctionT:
     help="Manifests to run: YAML or JSON, directories with all below them, - for stdin. Repeatable.",
 )
 @_state_dir
+@store_options("")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Serve the Kubernetes API over TLS here; 0 takes any free port."
+)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The same, and kubectl's configuration for it is written when it is ready.",
+)
 @click.option("--keep", is_flag=True, help="Leave the pods running at the end; the next up finds them.")
 @click.option("--until", type=click.Choice(["ready"]), help="End as soon as everything runs.")
 @click.option("--for", "limit", type=Duration(), metavar="DURATION", help="End after 30s, 5m, ...")
 @common
-def up(names: tuple[str, ...], state_dir: str, keep: bool, until: str | None, limit: int | None) -> int:
+def up(
+    *,
+    names: tuple[str, ...],
+    state_dir: str,
+    chosen: StoreChoice,
+    port: int | None,
+    kubeconfig: Path | None,
+    keep: bool,
+    until: str | None,
+    limit: int | None,
+) -> int:
     """Run manifests for real on this machine, until Ctrl-C.
 
     Containers are processes, started from their command; services are served on addresses of 127.0.0.0/8; claims are
@@ -77,13 +87,25 @@ def up(names: tuple[str, ...], state_dir: str, keep: bool, until: str | None, li
     Ctrl-C ends everything in order and keeps the data of claims; a second one kills what still runs. After a crash of
     this program itself its pods go on running, and the next up with the same state directory takes them over.
 
+    Without --store the state is in a file of the state directory.
+
     With --until ready the exit status is 1 if it isn't ready after --for.
     """
     from reconciler.cli.screen import Lines, Screen  # noqa: PLC0415 - for up alone
     from reconciler.live.run import Options, run  # noqa: PLC0415
 
     seconds = None if limit is None else limit / SECOND
-    options = Options(names, state_dir, keep=keep, until_ready=until == "ready", seconds=seconds)
+    options = Options(
+        names,
+        state_dir,
+        lambda directory: chosen.or_else(f"sqlite:{directory.store}").open(),
+        terms=chosen.terms(),
+        port=port,
+        kubeconfig=kubeconfig,
+        keep=keep,
+        until_ready=until == "ready",
+        seconds=seconds,
+    )
     title = f"reconciler up -f {' -f '.join(names)}    Ctrl-C stops it"
     with Screen(title) if sys.stdout.isatty() else Lines() as view:
         return exits.OK if run(options, view) else exits.FAILED

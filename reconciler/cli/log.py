@@ -16,7 +16,8 @@ def configure(level: int = logging.WARNING) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_terminal else "iso", utc=not is_terminal),
     ]
     if is_terminal:
-        shared.append(structlog.dev.ConsoleRenderer())
+        # without the values of variables, which hold what nobody should read in a log
+        shared.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         shared += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(

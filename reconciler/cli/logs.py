@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from reconciler.cli import exits
 from reconciler.cli.cluster import Cluster, require, targets
 from reconciler.drivers.runtime import logs
 from reconciler.live.client import NotRunningError
+from reconciler.live.logs import attempt_of, has_ended, log_file
 from state import selectors
 from state.errors import StateError
 from state.objects import (
     AnyObject,
-    ContainerStatus,
     DaemonSet,
     Deployment,
     Job,
@@ -45,19 +44,15 @@ class Log:
         self._key = Key.of(pod)
         self._uid = pod.metadata.uid
         self._container = container or _first(pod)
-        status = self._status(pod)
-        self._attempt = status.restart_count - previous
-        if self._attempt < 0:
-            msg = f'previous terminated container "{self._container}" in pod "{pod.metadata.name}" not found'
+        names = [each.name for each in (*pod.spec.containers, *pod.spec.init_containers)]
+        if self._container not in names:
+            msg = f"container {self._container} is not valid for pod {pod.metadata.name}: it has {', '.join(names)}"
             raise StateError(msg)
+        self._attempt = attempt_of(pod, self._container, previous=previous)
+        #: The file; it isn't there before the container wrote anything.
+        self.path = log_file(cluster.directory.logs, pod, self._container, self._attempt)
         self._asked_at = 0.0
         self._has_ended = False
-
-    @property
-    def path(self) -> Path:
-        """The file; it isn't there before the container wrote anything."""
-        directory = f"{self._key.namespace}_{self._key.name}_{self._uid}"
-        return self._cluster.directory.logs / directory / self._container / f"{self._attempt}.log"
 
     def lines(self, *, follow: bool, tail: int | None, timestamps: bool) -> Iterator[str]:
         """The lines, as text."""
@@ -65,18 +60,6 @@ class Log:
         for line in found:
             text = line.text.decode(errors="replace")
             yield f"{format_micro_time(line.at)} {text}" if timestamps else text
-
-    def _status(self, pod: Pod) -> ContainerStatus:
-        statuses = (*pod.status.container_statuses, *pod.status.init_container_statuses)
-        status = next((found for found in statuses if found.name == self._container), None)
-        if status is not None:
-            return status
-        names = [container.name for container in (*pod.spec.containers, *pod.spec.init_containers)]
-        if self._container not in names:
-            msg = f"container {self._container} is not valid for pod {pod.metadata.name}: it has {', '.join(names)}"
-        else:
-            msg = f'container "{self._container}" in pod "{pod.metadata.name}" is waiting to start'
-        raise StateError(msg)
 
     def _ended(self) -> bool:
         """Whether nothing more will be written: the instance has ended, or nobody would know."""
@@ -88,13 +71,10 @@ class Log:
                 pod = client.state(("Pod",)).get(self._key)
         except NotRunningError:
             pod = None
-        self._has_ended = not isinstance(pod, Pod) or pod.metadata.uid != self._uid or self._is_over(pod)
+        self._has_ended = (
+            not isinstance(pod, Pod) or pod.metadata.uid != self._uid or has_ended(pod, self._container, self._attempt)
+        )
         return self._has_ended
-
-    def _is_over(self, pod: Pod) -> bool:
-        status = self._status(pod)
-        running = status.state is not None and status.state.terminated is None
-        return status.restart_count != self._attempt or not running
 
 
 def _first(pod: Pod) -> str:

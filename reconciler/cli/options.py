@@ -13,9 +13,22 @@ import click
 
 from reconciler.cli import log
 from reconciler.cli.inputs import Inputs
-from state.times import SECOND, TimeError, parse_time
+from state.times import SECOND, TimeError, parse_duration, parse_time
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[int]):
+    """A Go duration, read into µs."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads it."""
+        try:
+            return value if isinstance(value, int) else parse_duration(value)
+        except TimeError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _time(_: click.Context, __: click.Parameter, text: str | None) -> int:

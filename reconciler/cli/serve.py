@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import tempfile
 import threading
 import time
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from reconciler.cli import exits
 from reconciler.cli.options import common
+from reconciler.cli.stores import StoreChoice, store_options
 from reconciler.cli.tables import echo
 from rules.services import CLUSTER_CIDR
 
-#: Revisions of history that a store keeps: for watches that come back, and for lists page by page.
-KEEP = 20_000
+#: New objects after which the garbage collector looks at them.
+_YOUNG = 20_000
 
 
 @click.command(
     epilog=exits.epilog(
         "reconciler serve --port 6443 --kubeconfig admin.kubeconfig\n"
         "reconciler serve --store sqlite:state.db --certificates keys --kubeconfig k &\n"
+        "reconciler serve --store etcd://127.0.0.1:2379 --certificates keys --port 6444\n"
         "kubectl --kubeconfig admin.kubeconfig get namespaces"
     )
 )
-@click.option(
-    "--store",
-    "store_url",
-    default="memory:",
-    show_default=True,
-    metavar="URL",
-    help="memory:, sqlite:PATH or etcd://HOST:PORT[,…].",
-)
+@store_options("memory:")
 @click.option("--port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option(
     "--service-cidr", default=CLUSTER_CIDR, show_default=True, metavar="CIDR", help="Where cluster IPs come from."
@@ -56,6 +53,13 @@ KEEP = 20_000
     metavar="FILE",
     help='Bearer tokens: token,user,uid,"group1,group2" a line.',
 )
+@click.option(
+    "--audit-log-path",
+    "audit",
+    type=click.File("a", encoding="utf-8"),
+    metavar="FILE",
+    help="Gets a line of JSON for every change and every refusal; - is the standard output.",
+)
 @click.option("--http", "is_plain", is_flag=True, help="Plain HTTP for everybody, without any checks; loopback only.")
 @click.option(
     "--kubeconfig", "path", type=click.Path(path_type=Path), metavar="FILE", help="Written when the server is ready."
@@ -63,37 +67,45 @@ KEEP = 20_000
 @common
 def serve(
     *,
-    store_url: str,
+    chosen: StoreChoice,
     host: str,
     port: int,
     service_cidr: str,
     folder: Path | None,
     tokens: Path | None,
+    audit: TextIO | None,
     is_plain: bool,
     path: Path | None,
 ) -> int:
     """Serve the Kubernetes API, with controllers and scheduler behind it, until Ctrl-C or SIGTERM."""
     from reconciler.apiserver.auth_server import Security  # noqa: PLC0415 - for serve alone
     from reconciler.apiserver.auth_tokens import FixedTokens  # noqa: PLC0415
-    from reconciler.apiserver.kubeconfig import kubeconfig, write  # noqa: PLC0415
+    from reconciler.apiserver.connections import allow_many  # noqa: PLC0415
+    from reconciler.apiserver.kubeconfig import write  # noqa: PLC0415
     from reconciler.apiserver.server import Server  # noqa: PLC0415
-    from state.store.registry import open_store  # noqa: PLC0415
 
     if is_plain and not _is_loopback(host):
         raise click.UsageError(f"--http is for loopback only, found --host {host}")
+    if is_plain and audit is not None:
+        raise click.UsageError("--audit-log-path tells who did what, which nobody knows with --http")
+    allow_many()
+    terms = chosen.terms()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with tempfile.TemporaryDirectory(prefix="reconciler-") as temporary, open_store(store_url, keep=KEEP) as store:
+    with tempfile.TemporaryDirectory(prefix="reconciler-") as temporary, chosen.open() as store:
         security = None
         if not is_plain:
             fixed = None if tokens is None else FixedTokens.read(tokens)
             now = time.time_ns() // 1000
-            security = Security(folder or Path(temporary), now, hosts=(host,), tokens=fixed)
-        with Server(store, host=host, port=port, cidrs=(service_cidr,), security=security) as server:
+            security = Security(folder or Path(temporary), now, hosts=(host,), tokens=fixed, audit=audit)
+        with Server(store, host=host, port=port, cidrs=(service_cidr,), terms=terms, security=security) as server:
             echo([server.url])
             if path is not None:
-                write(kubeconfig(server.url) if security is None else security.admin_config(server.url), path)
+                write(server.http.kubeconfig, path)
+            # what there is now stays and needn't be looked through; of what comes, little is ever in a cycle
+            gc.freeze()
+            gc.set_threshold(_YOUNG, 20, 20)
             stopped.wait()
     return exits.OK
 

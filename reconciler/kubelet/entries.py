@@ -78,9 +78,11 @@ def apply_outcome(view: PodView, outcome: Outcome, now: int) -> list[Event]:
 
 
 def differs(entry: Entry, pod: Pod) -> bool:
-    """Whether a pod object says anything new to its node: more than the status that we reported."""
+    """Whether a pod object says anything new to its node: more than the status that we reported. One of which nothing
+    is left here always does: it should be gone.
+    """
     old, new = entry.pod, pod
-    if entry.removed or (new.spec is not old.spec and new.spec != old.spec):
+    if entry.removed or entry.memory.cleaned or (new.spec is not old.spec and new.spec != old.spec):
         return True
     before, after = old.metadata, new.metadata
     return (

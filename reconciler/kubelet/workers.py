@@ -40,11 +40,14 @@ class Workers(Protocol):
 class ThreadedWorkers:
     """Carries tasks out for real."""
 
-    def __init__(self, runtime: RuntimeDriver, clock: Clock, threads: int = THREADS) -> None:
+    def __init__(
+        self, runtime: RuntimeDriver, clock: Clock, threads: int = THREADS, bell: threading.Event | None = None
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._bell = threading.Event()
+        #: Ends a wait, or the next one.
+        self._bell = bell or threading.Event()
         self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kubelet")
 
@@ -63,7 +66,6 @@ class ThreadedWorkers:
 
     def finished(self) -> list[Outcome]:
         """As the protocol says."""
-        self._bell.clear()
         found = []
         while True:
             try:
@@ -76,8 +78,9 @@ class ThreadedWorkers:
         return None
 
     def wait(self, timeout: float) -> None:
-        """As the protocol says."""
+        """As the protocol says; also when somebody else rings the bell."""
         self._bell.wait(timeout)
+        self._bell.clear()
 
     def close(self) -> None:
         """As the protocol says; waits for tasks that are under way, no longer than their timeouts."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from reconciler.live import journal
 from reconciler.live.directory import StateDirectory
 from reconciler.live.protocol import Message, ProtocolError, receive, send
+from state.convert import PodSpecs
 from state.errors import StateError
 from state.load import load_strictly
 from state.objects import AnyObject
 from state.snapshot import Change, Key, Snapshot
+from state.store.layout import ROOT, decode
+from state.store.sqlite_file import read_file
 
 
 class NotRunningError(StateError):
@@ -48,7 +51,8 @@ class Client:
 
     def close(self) -> None:
         """Hangs up."""
-        self._stream.close()
+        with contextlib.suppress(ConnectionError):  # what wasn't sent yet
+            self._stream.close()
         self._socket.close()
 
     def ask(self, message: Message) -> Message:
@@ -57,8 +61,11 @@ class Client:
         Raises:
             StateError: the reconciler can't do it, or has gone.
         """
-        send(self._stream, message)
-        answer = receive(self._stream)
+        try:
+            send(self._stream, message)
+            answer = receive(self._stream)
+        except ConnectionError:
+            answer = None
         if answer is None:
             msg = "the reconciler has gone"
             raise ProtocolError(msg)
@@ -85,13 +92,19 @@ def stored(directory: StateDirectory) -> Snapshot:
     """The state that a reconciler left in its directory.
 
     Raises:
-        NotRunningError: none ever ran there.
-        StateError: it is damaged.
+        NotRunningError: none ever ran there, or one that has its state elsewhere.
+        StateError: it can't be read.
     """
     if not directory.exists():
         msg = f"there is no state directory {directory.path}; start a reconciler with: reconciler up -f FILE"
         raise NotRunningError(msg)
-    return journal.read(directory.journal)
+    if not directory.store.exists():
+        msg = f"no reconciler runs with the state directory {directory.path}, and its state is in another store"
+        raise NotRunningError(msg)
+    page = read_file(str(directory.store))
+    specs = PodSpecs()
+    entries = (entry for entry in page.entries if entry.key.startswith(ROOT))
+    return Snapshot.of((decode(entry.value, entry.revision, specs) for entry in entries), page.revision)
 
 
 def _snapshot(answer: Message) -> Snapshot:

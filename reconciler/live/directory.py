@@ -2,7 +2,8 @@
 
 lock           held by the reconciler that runs
 about.json     the node's name and the block of addresses; written once
-journal        the objects (see journal.py)
+state.db       the objects, if they are nowhere else (``--store``)
+certificates/  the keys of the API's server, if there is one
 socket         where a running reconciler answers
 logs/          NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, in CRI's format
 volumes/       what the kubelet makes: emptyDir, ConfigMaps, Secrets
@@ -24,6 +25,9 @@ from reconciler.live.machine import Block, BlockLock, node_name, take_block
 from state.errors import StateError
 
 DEFAULT = ".reconciler"
+_ABOUT = "about.json"
+#: Where older versions kept the objects.
+_JOURNAL = "journal"
 
 
 class InUseError(StateError):
@@ -35,7 +39,8 @@ class StateDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
-        self.journal = self.path / "journal"
+        self.store = self.path / "state.db"
+        self.certificates = self.path / "certificates"
         self.logs = self.path / "logs"
         self.volumes = self.path / "volumes"
         self.storage = self.path / "storage"
@@ -44,7 +49,7 @@ class StateDirectory:
 
     def exists(self) -> bool:
         """Whether a reconciler ever ran with it."""
-        return self.journal.exists()
+        return (self.path / _ABOUT).exists()
 
     @contextlib.contextmanager
     def socket_address(self) -> Iterator[str]:
@@ -80,7 +85,13 @@ class OwnedDirectory(StateDirectory):
             raise
 
     def _about(self) -> tuple[str, Block, BlockLock]:
-        about = self.path / "about.json"
+        if (self.path / _JOURNAL).exists():
+            msg = (
+                f"{self.path / _JOURNAL} was written by an older version of this program, which kept its state in "
+                "another form; stop what it runs with that version, or use another --state-dir"
+            )
+            raise StateError(msg)
+        about = self.path / _ABOUT
         if about.exists():
             try:
                 record = json.loads(about.read_bytes())

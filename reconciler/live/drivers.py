@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack
 
 from reconciler.drivers.network.base import NetworkDriver, NetworkError
@@ -38,13 +39,15 @@ class Drivers:
             undo.callback(self.network.close)
             self.storage: StorageDriver = DirectoryStorage(directory.storage)
             undo.callback(self.storage.close)
+            #: Ends the node agent's wait, whoever rings it.
+            self.bell = threading.Event()
             self.kubelet = Kubelet(
                 "",
                 runtime=self.runtime,
                 network=self.network,
                 storage=self.storage,
                 volumes=DirectoryHost(directory.volumes),
-                workers=ThreadedWorkers(self.runtime, WallClock()),
+                workers=ThreadedWorkers(self.runtime, WallClock(), bell=self.bell),
                 log_root=str(directory.logs),
             )
             undo.callback(self.kubelet.close)

@@ -16,7 +16,7 @@ TTL = 3_600_000_000
 #: More than this many are not kept, whatever their age; the oldest go.
 MOST = 1_000
 #: How many more than that there may be for a while, so that not every new one costs a look at all.
-_SLACK = 100
+_SLACK = 500
 #: How often they are looked through for old ones (µs).
 _SWEEP = 60_000_000
 
@@ -35,9 +35,11 @@ class Recorder:
         for item in reported:
             self._last = max(now, self._last + 1)
             stored.append(self._store(ws, item, self._last))
-        if len(ws.table("Event")) > MOST + _SLACK or now >= self._swept_at + _SWEEP:
+        if now >= self._swept_at + _SWEEP:
             self._swept_at = now
-            self._forget(ws, now)
+            _forget(ws, [event for event in ws.objects(Event) if _heard_of(event, now) + TTL <= now])
+        if len(ws.table("Event")) > MOST + _SLACK:
+            _forget(ws, in_order(ws.objects(Event))[:-MOST])
         return stored
 
     def _store(self, ws: Workspace, reported: Reported, now: int) -> Event:
@@ -73,18 +75,22 @@ class Recorder:
             )
         )
 
-    def _forget(self, ws: Workspace, now: int) -> None:
-        """Removes events that are too old or too many."""
-        events = in_order(ws.objects(Event))
-        surplus = max(0, len(events) - MOST)
-        for number, event in enumerate(events):
-            if number < surplus or parse_time(event.last_timestamp or format_time(0)) + TTL <= now:
-                ws.remove(Key.of(event))
+
+def _forget(ws: Workspace, events: Iterable[Event]) -> None:
+    for event in events:
+        ws.remove(Key.of(event))
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """Events, the oldest first."""
     return sorted(events, key=lambda it: (it.last_timestamp or "", it.event_time or "", it.metadata.name))
+
+
+def _heard_of(event: Event, now: int) -> int:
+    """When an event was last written, as far as its own times tell; those that are yet to come tell nothing."""
+    series = None if event.series is None else event.series.last_observed_time
+    said = (event.metadata.creation_timestamp, event.last_timestamp, event.event_time, series)
+    return max((at for text in said if text and (at := parse_time(text)) <= now), default=0)
 
 
 def _name(reported: Reported) -> str:

@@ -1,42 +1,52 @@
-"""The live loop: rules decide, the journal remembers, drivers act, and the next round begins with what they observe.
+"""The live loop: controllers decide, the store remembers, drivers act, and what they observe is stored as well.
 
-One thread does all of it. What was decided is on disk before anybody acts on it, and drivers' verbs can be repeated, so
-that a death at any moment costs nothing: the next loop on the same state directory goes on from there.
+One thread does all of it. What was decided is in the store before anybody acts on it, and drivers' verbs can be
+repeated, so that a death at any moment costs nothing: the next loop on the same store and state directory goes on from
+there. Everybody else, manifests included, goes through the API.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from functools import partial
 
 import structlog
 
-from reconciler.api import Reconciler, complete
+from reconciler.api import complete
+from reconciler.apiserver.api import Api
+from reconciler.apiserver.apply_patch import ManagedFields
+from reconciler.apiserver.bootstrap import bootstrap
+from reconciler.apiserver.control import ControlPlane, control_concerns
+from reconciler.apiserver.crd import Definitions, schema_of
+from reconciler.apiserver.leadership import Leadership
+from reconciler.apiserver.writer import ATTEMPTS
 from reconciler.executor import Executor
-from reconciler.extensions import controllers
 from reconciler.live.directory import OwnedDirectory
 from reconciler.live.drivers import DRIVER_ERRORS, TICK, Drivers
-from reconciler.live.events import Recorder
 from reconciler.live.failures import Failures
-from reconciler.live.journal import Journal
+from reconciler.live.heartbeat import Heartbeat
+from reconciler.live.logs import PodLogs
 from reconciler.live.machine import this_node
+from reconciler.live.manifests import Manifests
 from reconciler.live.stop import Stop
-from reconciler.plan import Plan
 from reconciler.retries import Retries
+from reconciler.usage import UsageReporter
+from rules.account_secrets import Issue
 from rules.actions import Event as Reported
-from rules.services import Services
 from state.defaults import default
 from state.errors import StateError
-from state.load import Loaded, LoadError
+from state.load import Loaded
 from state.objects import Event, Node, ObjectMeta, StorageClass, replace
 from state.snapshot import Key, Snapshot
+from state.store.base import Store
+from state.store.leader import Terms
 from state.times import format_time
+from state.workspace import Workspace
 
 log = structlog.get_logger("reconciler")
 
-#: Rounds in one turn after which the loop takes a breath: commands and signals get their chance.
+#: Rounds in one turn after which the loop takes a breath: signals and files get their chance.
 MAX_ROUNDS = 100
 #: Back-off after a round that failed, µs.
 FIRST_RETRY, LONGEST_RETRY = 1_000_000, 30_000_000
@@ -51,37 +61,131 @@ _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 class Live:
     """A cluster of this one machine. ``turn`` is to be called again and again, by one thread.
 
-    ``snapshot`` can be read from any thread, and ``wait_newer`` and ``call`` be called. ``on_events`` is told what is
+    ``api`` may be used by any thread, ``snapshot`` be read and ``wait_newer`` be called. ``on_events`` is told what is
     recorded.
+
+    Args:
+        directory: where all is that drivers need; directory, drivers and store are the caller's to close.
+        root_ca, issue: the certificate (PEM) of whoever serves the API, if anybody does, and its tokens for Secrets.
+        terms: how long its lease lasts where several programs share the store; one of them acts.
     """
 
-    def __init__(self, directory: OwnedDirectory, drivers: Drivers, now: int) -> None:
-        self._drivers = drivers
-        self._directory = directory
-        self._journal = Journal(directory.journal)
-        if self._journal.dropped_bytes:
-            log.warning("the last change was not written completely and is dropped", bytes=self._journal.dropped_bytes)
-        found = self._journal.snapshot
-        concerns = controllers(None, Services((directory.block.service_cidr,)))
-        self._loop = Reconciler(observed=found if len(found) else (), now=now, concerns=concerns)
-        self._executor, self._executor_ws = self._new_executor(), self._loop.ws
-        self._recorder = Recorder()
+    def __init__(
+        self,
+        directory: OwnedDirectory,
+        drivers: Drivers,
+        store: Store,
+        clock: Callable[[], int],
+        *,
+        root_ca: str = "",
+        issue: Issue | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self._directory, self._drivers, self._clock = directory, drivers, clock
+        self.service_cidr = directory.block.service_cidr
+        cidrs = (self.service_cidr,)
+        self.api = Api(store, clock=clock, cidrs=cidrs, fields=ManagedFields(schema_of))
+        bootstrap(self.api)
+        self.definitions = Definitions(self.api)
+        self.leadership = Leadership(store, terms)
+        concerns = partial(control_concerns, cidrs, root_ca, tokens=False, issue=issue)
+        self.control = ControlPlane(self.api, concerns, on_ready=drivers.bell.set, leadership=self.leadership)
+        self.control.on_events = self._tell
+        self._executor: Executor | None = None
         self._failures = Failures()
+        self._heartbeat = Heartbeat(directory.node)
         self._retries: Retries[str] = Retries(first=FIRST_RETRY, longest=LONGEST_RETRY)
-        self._commands: queue.SimpleQueue[tuple[Callable[[Reconciler], object], Future[object]]] = queue.SimpleQueue()
+        self._manifests = Manifests(self.api)
+        self.api.subresources.logs = PodLogs(directory.logs, self._manifests.get)
         self._news = threading.Condition()
-        self.snapshot = found
-        self.plan: Plan | None = None
+        self.snapshot = Snapshot()
         self.on_events: Callable[[Sequence[Event]], None] = lambda _: None
-        self._introduce(now)
+        self.definitions.start()
+        self.leadership.start()
 
-    def _new_executor(self) -> Executor:
-        drivers = self._drivers
-        return Executor(self._loop.ws, kubelet=drivers.kubelet, provisioner=drivers.provisioner, proxy=drivers.proxy)
+    # -- for the thread that owns the loop -----------------------------------------------------------------------------
 
-    def _introduce(self, now: int) -> None:
-        """Puts this machine's node and a default storage class into the state, as far as they aren't there."""
-        ws = self._loop.ws
+    def apply(self, loaded: Loaded) -> None:
+        """Takes manifests over as what is desired from now on; what earlier ones brought and isn't named goes.
+
+        Raises:
+            InvalidObject: something is wrong with them; nothing was taken over.
+            ApplyError: something was refused; the rest was taken over.
+        """
+        self._manifests.apply(loaded, self.turn)
+
+    def turn(self) -> bool:
+        """Lets everything happen that is due now. A failure is logged and tried again later.
+
+        Returns whether all is as it should be: False after a failure, and while another program on the store acts.
+        """
+        now = self._clock()
+        if not self._retries.due(_TURN, now):
+            return False
+        if not self.leadership.leads():
+            self._drop()
+            return False
+        try:
+            for _ in range(MAX_ROUNDS):
+                if not self._round():
+                    break
+        except (StateError, *DRIVER_ERRORS) as error:
+            again = self._retries.failed(_TURN, now)
+            log.error("a round of the loop failed", cause=str(error), retry_in_seconds=(again - now) / 1e6)
+            if isinstance(error, StateError):
+                self._drop()  # nobody knows what of the workspace is in the store
+            return False
+        self._retries.forget(_TURN)
+        return True
+
+    def wait(self) -> None:
+        """Waits a tick, or until a probe or hook has ended, or something in the store has changed."""
+        self._drivers.kubelet.wait(TICK)
+
+    def stop(self, forced: Callable[[], bool], tell: Callable[[str], None]) -> None:
+        """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more."""
+        if not self.leadership.leads():
+            return
+        if self._executor is None:
+            self._begin()
+        stop = Stop(self.control.ws, self._drivers, tell)
+        for _ in range(ATTEMPTS):  # a write that is refused is to be tried again
+            stop.begin(self._clock())
+            if not self._store():
+                break
+        stop.carry_out(self._clock, forced)
+        self._store()
+
+    def close(self) -> None:
+        """Ends it; directory, drivers and store are the caller's to close."""
+        self.control.stop()
+        self.leadership.stop()
+        self.definitions.stop()
+
+    # -- one round -----------------------------------------------------------------------------------------------------
+
+    def _drop(self) -> None:
+        """Forgets the workspace; the next round reads the store."""
+        self.control.close()
+        self._executor = None
+
+    def _begin(self) -> Executor:
+        """Reads the store, and puts this machine's node and a default storage class into it if they aren't there."""
+        self.control.begin()
+        drivers, ws = self._drivers, self.control.ws
+        made = Executor(
+            ws,
+            kubelet=drivers.kubelet,
+            provisioner=drivers.provisioner,
+            proxy=drivers.proxy,
+            usage=UsageReporter(drivers.runtime),
+        )
+        self._introduce(ws, self._clock())
+        self._store()
+        self._executor = made
+        return made
+
+    def _introduce(self, ws: Workspace, now: int) -> None:
         node = complete(this_node(self._directory.node, self._directory.block, self._directory.path, now))
         assert isinstance(node, Node)
         known = ws.find(Node, "", node.metadata.name)
@@ -93,121 +197,47 @@ class Live:
         if not ws.table("StorageClass"):
             ws.put(complete(_storage_class(self._drivers.storage.name, now)))
 
-    # -- for the thread that owns the loop -----------------------------------------------------------------------------
-
-    def apply(self, loaded: Loaded) -> None:
-        """Takes manifests over as what is desired from now on; what was applied before and isn't named goes.
-
-        Raises:
-            InvalidObject: something was refused; nothing was taken over.
-        """
-        if loaded.refused:
-            raise LoadError(loaded.refused)
-        for warning in loaded.warnings:
-            log.warning("a manifest may not mean what it says", cause=warning)
-        self._loop.apply(loaded.objects, prune_others=True)
-
-    def turn(self, now: int) -> bool:
-        """Lets everything happen that is due now (µs since the epoch).
-
-        A failure is logged and tried again later. False says that rules failed, so that what was applied last is lost.
-        """
-        if not self._retries.due(_TURN, now):
-            return True
-        answers = self._run_commands()
+    def _round(self) -> bool:
+        """Decides, remembers, acts, and remembers what was observed. Says whether there is more to do now."""
+        executor = self._executor or self._begin()
+        if self._heartbeat.sync(self.control.ws, self._clock()):
+            self._store()
+        self.control.turn()
+        self._publish()
+        now = self._clock()
         try:
-            for _ in range(MAX_ROUNDS):
-                if not self._round(now):
-                    break
-        except (StateError, *DRIVER_ERRORS) as error:
-            again = self._retries.failed(_TURN, now)
-            log.error("a round of the loop failed", cause=str(error), retry_in_seconds=(again - now) / 1e6)
-            for future, _ in answers:
-                future.set_exception(StateError(str(error)))
-            return self._executor_ws is self._loop.ws
-        self._retries.forget(_TURN)
-        for future, value in answers:
-            future.set_result(value)
-        return True
+            report = executor.sync(now)
+            self._record([*report.events, *self._failures.news(report.failures)], now)
+        finally:
+            is_changed = self._store()
+        due = [at for at in (self.control.wake_at, executor.next_due()) if at is not None]
+        return is_changed or min(due, default=now + 1) <= now
 
-    def wait(self) -> None:
-        """Waits a tick, or until a probe or hook has ended."""
-        self._drivers.kubelet.wait(TICK)
+    def _store(self) -> bool:
+        """Stores what was changed in the workspace, and says whether there was anything."""
+        is_changed = self.control.push()
+        self._publish()
+        return is_changed
 
-    def stop(self, clock: Callable[[], int], forced: Callable[[], bool], tell: Callable[[str], None]) -> None:
-        """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more."""
-        stop = Stop(self._loop.ws, self._drivers, tell)
-        stop.begin(clock())
-        self._save()
-        stop.carry_out(clock, forced)
-        self._save()
-
-    def _save(self) -> None:
-        ws = self._loop.ws
-        ws.commit()
-        self._publish(ws.snapshot)
-        self._journal.save(ws.snapshot)
-
-    def close(self) -> None:
-        """Ends it; drivers and directory are the caller's to close. Whoever still waits for a command is told so."""
-        for future, _ in self._run_commands():
-            future.set_exception(StateError("the reconciler stops"))
-        self._journal.close()
-
-    def _round(self, now: int) -> bool:
-        """Decides, remembers, acts. Says whether there is more to do now."""
-        plan = self._loop.step(now)
-        if self._executor_ws is not self._loop.ws:
-            self._executor, self._executor_ws = self._new_executor(), self._loop.ws
-        self.plan = plan
-        self._record(plan.events, now)
-        self._journal.save(plan.snapshot)
-        self._publish(plan.snapshot)
-        report = self._executor.sync(now)
-        self._record([*report.events, *self._failures.news(report.failures)], now, log_warnings=True)
-        due = [at for at in (plan.wake_at, self._executor.next_due()) if at is not None]
-        return self._loop.ws.is_changed or min(due, default=now + 1) <= now
-
-    def _record(self, events: Sequence[Reported], now: int, *, log_warnings: bool = False) -> None:
-        stored = self._recorder.record(self._loop.ws, events, now)
-        for event in stored if log_warnings else ():
+    def _record(self, reported: Sequence[Reported], now: int) -> None:
+        for event in self.control.record(reported, now):
             count = event.count or 1
             if (
                 event.type == "Warning" and event.reason not in _NO_FAULT and count & (count - 1) == 0
             ):  # the 1st, 2nd, 4th, 8th ... time
                 log.warning(event.reason, object=subject(event), cause=event.message, times=count)
-        if stored:
-            self.on_events(stored)
 
-    def _publish(self, snapshot: Snapshot) -> None:
+    def _tell(self, events: Sequence[Event]) -> None:
+        self.on_events(events)
+
+    def _publish(self) -> None:
+        snapshot = self.control.ws.snapshot
         if snapshot is not self.snapshot:
             with self._news:
                 self.snapshot = snapshot
                 self._news.notify_all()
 
-    def _run_commands(self) -> list[tuple[Future[object], object]]:
-        """Does what other threads asked for. They are answered when it is on disk."""
-        done = []
-        while not self._commands.empty():
-            command, future = self._commands.get()
-            try:
-                done.append((future, command(self._loop)))
-            except StateError as error:
-                future.set_exception(error)
-        return done
-
     # -- for all threads -----------------------------------------------------------------------------------------------
-
-    def call(self, command: Callable[[Reconciler], object], timeout: float) -> object:
-        """Has the owner of the loop run a command on it, and waits until that is on disk.
-
-        Raises:
-            StateError: the command failed.
-            TimeoutError: the loop is too busy.
-        """
-        future: Future[object] = Future()
-        self._commands.put((command, future))
-        return future.result(timeout)
 
     def wait_newer(self, than: Snapshot, timeout: float) -> Snapshot:
         """The snapshot as soon as it is another one, or the same after ``timeout`` seconds."""

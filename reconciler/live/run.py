@@ -5,31 +5,36 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from reconciler.drivers.network.base import ServiceStatus
-from reconciler.live.directory import OwnedDirectory
+from reconciler.live.directory import OwnedDirectory, StateDirectory
 from reconciler.live.drivers import Drivers
 from reconciler.live.loop import Live
 from reconciler.live.ready import unready
 from reconciler.live.server import Server
 from reconciler.live.sources import POLL_SECONDS, Sources
-from state.errors import InvalidObject
+from state.errors import InvalidObject, StateError
 from state.load import LoadError
 from state.objects import Event
 from state.snapshot import Snapshot
+from state.store.base import Store
+from state.store.leader import Terms
+
+if TYPE_CHECKING:
+    from reconciler.apiserver.auth_server import Security
+    from reconciler.apiserver.serving import HttpServer
 
 log = structlog.get_logger("reconciler")
 
 #: How often it is looked which services are served, should nothing else have changed, in seconds.
 _LOOK_SECONDS = 1.0
-#: When manifests are applied again that a failed rule made the loop lose, in seconds.
-_LOST_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -53,15 +58,25 @@ class View(Protocol):
 class Options:
     """What ``up`` is to do.
 
-    ``keep`` leaves the pods running at the end. ``until_ready`` ends as soon as everything runs, ``seconds`` after that
-    time at the latest.
+    ``store`` opens the store, ``terms`` says how several programs share it. The API is served where there is a ``port``
+    (0: any free one) or a ``kubeconfig`` to be written. ``keep`` leaves the pods running at the end. ``until_ready``
+    ends as soon as everything runs, ``seconds`` after that time at the latest.
     """
 
     names: Sequence[str]
     state_directory: str
+    store: Callable[[StateDirectory], Store]
+    terms: Terms | None = None
+    port: int | None = None
+    kubeconfig: Path | None = None
     keep: bool = False
     until_ready: bool = False
     seconds: float | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the API is served."""
+        return self.port is not None or self.kubeconfig is not None
 
 
 def run(options: Options, view: View) -> bool:
@@ -81,12 +96,56 @@ def run(options: Options, view: View) -> bool:
         undo.callback(directory.release)
         drivers = Drivers(directory)
         undo.callback(drivers.close)
-        live = Live(directory, drivers, _now())
+        store = undo.enter_context(options.store(directory))
+        security = _security(directory) if options.is_served else None
+        root_ca = "" if security is None else security.authority.pem.decode()
+        issue = None if security is None else security.accounts.issue_for_secret
+        live = Live(directory, drivers, store, _now, root_ca=root_ca, issue=issue, terms=options.terms)
         undo.callback(live.close)
+        up = Up(options, view, sources, live, drivers, signals=signals)
+        http = None if security is None else undo.enter_context(_listening(options, live, security))
         live.apply(loaded)
         server = Server(directory, live)
         undo.callback(server.close)
-        return Up(options, view, sources, live, drivers, signals=signals).run()
+        if http is not None:
+            _serve(http, options.kubeconfig)
+            view.say(f"the API is at {http.url}")
+        return up.run()
+
+
+def _security(directory: OwnedDirectory) -> Security:
+    from reconciler.apiserver.auth_server import Security  # noqa: PLC0415 - where the API is served
+
+    return Security(directory.certificates, _now())
+
+
+@contextlib.contextmanager
+def _listening(options: Options, live: Live, security: Security) -> Iterator[HttpServer]:
+    """A server of the API that has its port, and doesn't answer yet."""
+    from reconciler.apiserver.serving import HttpServer  # noqa: PLC0415 - where the API is served
+
+    http = HttpServer(
+        live.api,
+        live.definitions,
+        live.leadership.leads,
+        port=options.port or 0,
+        security=security,
+        cidr=live.service_cidr,
+    )
+    live.control.on_turn = http.measurements.turned
+    try:
+        yield http
+    finally:
+        http.stop()
+
+
+def _serve(http: HttpServer, kubeconfig: Path | None) -> None:
+    """Has it answer; then there is the kubeconfig."""
+    from reconciler.apiserver.kubeconfig import write  # noqa: PLC0415 - where the API is served
+
+    http.start()
+    if kubeconfig is not None:
+        write(http.kubeconfig, kubeconfig)
 
 
 class Up:
@@ -119,7 +178,7 @@ class Up:
             self._say("pods go on running; the next up with this state directory finds them")
         else:
             self._say("stopping; once more, and what still runs is killed")
-            self._live.stop(_now, lambda: len(self._signals) > 1, self._say)
+            self._live.stop(lambda: len(self._signals) > 1, self._say)
         return is_ready or not self._options.until_ready
 
     def _say(self, text: str) -> None:
@@ -137,11 +196,9 @@ class Up:
                 look_at = time.monotonic() + POLL_SECONDS
                 if self._sources.changed():
                     self._take_over()
-            if not self._live.turn(_now()):
-                self._sources.forget()
-                look_at = time.monotonic() + _LOST_SECONDS
+            is_settled = self._live.turn()
             self._show()
-            if options.until_ready and not unready(self._live.snapshot):
+            if options.until_ready and is_settled and not unready(self._live.snapshot):
                 return True
             if ends_at is not None and time.monotonic() >= ends_at:
                 break
@@ -156,6 +213,10 @@ class Up:
         except InvalidObject as error:
             log.error("the manifests are not taken over; everything stays as it is", cause=str(error))
             self._view.say(f"the manifests are not taken over: {error}")
+            return
+        except StateError as error:
+            log.error("not all of the manifests is taken over", cause=str(error))
+            self._view.say(f"not all of the manifests is taken over: {error}")
             return
         self._view.say(f"the manifests changed; {len(loaded.objects)} objects are desired now")
 

@@ -8,7 +8,13 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterable
 
-from reconciler.api import Reconciler
+import orjson
+
+from reconciler.apiserver.api import Api
+from reconciler.apiserver.options import DeleteOptions, WriteOptions
+from reconciler.apiserver.patching import MERGE_PATCH
+from reconciler.apiserver.resources import Place
+from reconciler.apiserver.status import ApiError
 from reconciler.live.directory import StateDirectory
 from reconciler.live.loop import Live
 from reconciler.live.protocol import Message, receive, send
@@ -16,11 +22,9 @@ from state.dump import dump
 from state.errors import StateError
 from state.snapshot import Key, Snapshot
 
-#: How long the loop may take to carry out a command, in seconds.
-COMMAND_SECONDS = 30.0
 #: How often a watch looks whether its client is still there, in seconds.
 WATCH_SECONDS = 1.0
-_SCALABLE = ("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet")
+_OPTIONS = WriteOptions(manager="reconciler")
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -58,10 +62,8 @@ class _Handler(socketserver.StreamRequestHandler):
                     if request is None:
                         return
                     self._answer(request)
-                except StateError as error:
+                except (StateError, ApiError) as error:
                     send(self.wfile, {"ok": False, "error": str(error)})
-                except TimeoutError:
-                    send(self.wfile, {"ok": False, "error": "the loop is too busy"})
 
     def _answer(self, request: Message) -> None:
         verb = request.get("verb")
@@ -70,8 +72,7 @@ class _Handler(socketserver.StreamRequestHandler):
         elif verb == "watch":
             self._watch(_kinds(request))
         elif verb in _COMMANDS:
-            command = _COMMANDS[verb](request)
-            self.server.live.call(command, COMMAND_SECONDS)
+            _COMMANDS[verb](self.server.live.api, request)
             send(self.wfile, {"ok": True})
         else:
             known = ", ".join(("state", "watch", *_COMMANDS))
@@ -106,54 +107,36 @@ def _state(snapshot: Snapshot, kinds: Iterable[str] | None) -> Message:
     return {"ok": True, "revision": snapshot.revision, "objects": objects}
 
 
-Command = Callable[[Reconciler], object]
-
-
-def _target(request: Message) -> Key:
+def _place(api: Api, request: Message) -> Place:
+    """What a request is about."""
     target = request.get("target")
     if not isinstance(target, str):
         msg = "target: expected KIND/NAMESPACE/NAME"
         raise StateError(msg)
-    return Key.parse(target)
-
-
-def _require(loop: Reconciler, key: Key) -> None:
-    if loop.ws.get(key) is None:
-        msg = f"{key} does not exist"
+    key = Key.parse(target)
+    resource = next((it for it in api.registry.resources if it.table.lower() == key.kind.lower()), None)
+    if resource is None:
+        msg = f"the server doesn't have a resource type {key.kind!r}"
         raise StateError(msg)
+    return Place(resource, key.namespace if resource.namespaced else "", key.name)
 
 
-def _scale(request: Message) -> Command:
-    key, replicas = _target(request), request.get("replicas")
-    if key.kind not in _SCALABLE:
-        msg = f"{key} can't be scaled: expected one of {', '.join(kind.lower() for kind in _SCALABLE)}"
+def _scale(api: Api, request: Message) -> None:
+    place, replicas = _place(api, request), request.get("replicas")
+    if "scale" not in place.resource.subresources:
+        msg = f"{place.resource.plural} can't be scaled"
         raise StateError(msg)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
         msg = f"replicas: expected a number from 0 on, not {replicas!r}"
         raise StateError(msg)
-
-    def scale(loop: Reconciler) -> None:
-        _require(loop, key)
-        loop.patch(key, {"spec": {"replicas": replicas}})
-
-    return scale
+    body = orjson.dumps({"spec": {"replicas": replicas}})
+    api.subresources.patch_scale(place._replace(subresource="scale"), body, MERGE_PATCH, _OPTIONS)
 
 
-def _delete(request: Message) -> Command:
-    key = _target(request)
-    policy, grace = request.get("policy"), request.get("grace_period")
-    if policy not in (None, "Background", "Foreground", "Orphan"):
-        msg = f"policy: expected Background, Foreground or Orphan, not {policy!r}"
-        raise StateError(msg)
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
-        msg = f"grace_period: expected a number of seconds from 0 on, not {grace!r}"
-        raise StateError(msg)
-
-    def delete(loop: Reconciler) -> None:
-        _require(loop, key)
-        loop.delete(key, policy=policy, grace_period=grace)
-
-    return delete
+def _delete(api: Api, request: Message) -> None:
+    body = {"propagationPolicy": request.get("policy"), "gracePeriodSeconds": request.get("grace_period")}
+    said = {name: value for name, value in body.items() if value is not None}
+    api.delete(_place(api, request), DeleteOptions.read({}, said))
 
 
-_COMMANDS: dict[str, Callable[[Message], Command]] = {"scale": _scale, "delete": _delete}
+_COMMANDS: dict[str, Callable[[Api, Message], None]] = {"scale": _scale, "delete": _delete}

@@ -39,10 +39,6 @@ class Sources:
         self._taken = self._seen = self._stamp()
         return Loaded.joined((self._stdin, load_files(self._paths)))
 
-    def forget(self) -> None:
-        """They were not taken over: they count as changed again."""
-        self._taken = None
-
     def files(self) -> list[Path]:
         """The files that are there now."""
         return [Path(name) for name, _, _, _ in self._stamp()]

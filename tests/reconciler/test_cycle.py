@@ -12,7 +12,7 @@ from reconciler.cycle import MAX_PASSES, Cycle
 from rules.actions import UpdateStatus
 from rules.concern import ANY, Concern, itself
 from rules.engine import Rule, m
-from state.objects import ConfigMap, ObjectMeta, Secret, replace
+from state.objects import ConfigMap, ObjectMeta, Pod, PodStatus, Secret, replace
 from state.snapshot import Change, Key, Snapshot
 from state.times import SECOND, parse_time
 
@@ -154,6 +154,31 @@ def test_only_what_changed_is_looked_at():
     cycle.observe([Change(Key.of(new), None, new), Change(gone, objects[0], None)])
     cycle.settle(START)
     assert looker.seen == [Key.of(new)]
+
+
+class Indifferent(Looker):
+    """Counts as well, but not that pods came to nodes."""
+
+    name = "indifferent"
+    sees_bindings = False
+
+
+def test_who_doesnt_care_for_bindings_is_not_told():
+    """Of a pod that changes in other ways, too, everybody is."""
+    pods = [Pod(metadata=ObjectMeta(name=name, namespace="default")) for name in "ab"]
+    looker, indifferent = Looker(), Indifferent()
+    cycle = Cycle(Snapshot.of(pods), [looker, indifferent])
+    cycle.settle(START)
+    for concern in (looker, indifferent):
+        concern.seen.clear()
+    cycle.ctx.bind(pods[0], "n")
+    cycle.settle(START)
+    assert looker.seen == [Key("Pod", "default", "a")]
+    assert indifferent.seen == []
+    running = replace(pods[1], spec=replace(pods[1].spec, node_name="n"), status=PodStatus(phase="Running"))
+    cycle.observe([Change(Key.of(running), pods[1], running)])
+    cycle.settle(START)
+    assert indifferent.seen == [Key("Pod", "default", "b")]
 
 
 class Reporter(OfConfigMaps):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from manifests_for_tests import NOW, pod, service
 
+from reconciler.api import Reconciler
+from reconciler.drivers.runtime.clock import VirtualClock
+from reconciler.drivers.storage.base import VolumeRequest
+from reconciler.drivers.storage.simulated import SimulatedStorage
 from reconciler.executor import Executor
 from reconciler.simulation import Simulation
+from rules.scheduling.volumes import SELECTED_NODE
 from state.objects import EndpointSlice, Pod, Service, replace
 from state.snapshot import Change, Key, Snapshot
-from state.times import SECOND
+from state.times import SECOND, parse_time
 from state.workspace import Workspace
 
 THE_POD = Key("Pod", "default", "p")
+CLAIM = Key("PersistentVolumeClaim", "default", "data")
 
 
 class Proxy:
@@ -91,3 +97,49 @@ def test_a_service_gets_the_addresses_of_running_pods():
     the_pod = run.snapshot.get(THE_POD)
     assert isinstance(the_pod, Pod)
     assert [endpoint.addresses for endpoint in found.endpoints] == [(the_pod.status.pod_ip,)]
+
+
+def test_a_claim_whose_node_has_no_room_is_scheduled_again():
+    """The scheduler chooses a node for it again, but not round and round; when there is room, the pod gets its node."""
+    driver = SimulatedStorage(capacity_bytes=2**30, node_local=True)
+    driver.create_volume(VolumeRequest("other", 2**30, node="node-0"))
+    start = parse_time(NOW)
+    clock = VirtualClock(start)
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "local",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    local = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local"},
+        "provisioner": driver.name,
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    user = pod(volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}])
+    loop = Reconciler([claim, local, user], nodes=1, storage=driver, clock=clock)
+    lost = []
+
+    def note(change):
+        if change.key == CLAIM and change.old is not None and change.new is not None:
+            nodes = [SELECTED_NODE in claim.metadata.annotations for claim in (change.old, change.new)]
+            lost.extend([loop.now // SECOND] if nodes == [True, False] else [])
+
+    loop.ws.listen(note)
+    for second in range(30):
+        clock.set(start + second * SECOND)
+        for _ in range(10):
+            loop.step()
+    assert [at - start // SECOND for at in lost] == [0, 1, 3, 7, 15]
+    driver.delete_volume("other")
+    clock.set(start + 31 * SECOND)
+    loop.run()
+    bound = loop.snapshot.get(THE_POD)
+    assert isinstance(bound, Pod)
+    assert bound.spec.node_name == "node-0"

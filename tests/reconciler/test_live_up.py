@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from etcd_server import EtcdServer
 from live_cluster import LiveCluster, is_ready, restarts
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the process runtime needs Linux")
@@ -164,6 +165,36 @@ def test_a_second_ctrl_c_kills_what_does_not_end(cluster: LiveCluster) -> None:
     assert cluster.processes() == {}
 
 
+def test_with_its_state_in_memory_it_leaves_nothing(cluster: LiveCluster) -> None:
+    """``--store memory:``; and when nothing runs there is nothing to be asked."""
+    write(cluster, workload("sleepy", 1, SLEEP))
+    cluster.up("--store", "memory:", "--until", "ready")
+    assert cluster.process is not None
+    assert cluster.process.wait(60) == 0, cluster.said()
+    asked = cluster.run("get", "pods")
+    assert (asked.returncode, "its state is in another store" in asked.stderr) == (1, True)
+    assert cluster.processes() == {}
+
+
+def test_with_its_state_in_etcd_the_next_up_takes_over(cluster: LiveCluster, tmp_path: Path) -> None:
+    """After a kill -9 the same pods and processes, as soon as the lease of the one that is dead has run out."""
+    write(cluster, workload("sleepy", 2, SLEEP))
+    lease = ("--leader-elect-lease-duration", "3s", "--leader-elect-renew-deadline", "2s")
+    with EtcdServer(tmp_path) as etcd:
+        options = ("--store", etcd.url, *lease, "--leader-elect-retry-period", "500ms")
+        cluster.up(*options)
+        before = cluster.wait_ready("sleepy", 2)
+        processes = cluster.processes()
+        cluster.end(signal.SIGKILL)
+        assert cluster.processes() == processes
+        cluster.up(*options)
+        after = cluster.wait_ready("sleepy", 2)
+        assert {pod["metadata"]["uid"] for pod in after.values()} == {pod["metadata"]["uid"] for pod in before.values()}
+        assert cluster.processes() == processes
+        assert cluster.end() == 0
+    assert cluster.processes() == {}
+
+
 def test_manifests_that_are_refused_start_nothing(cluster: LiveCluster) -> None:
     """The exit status is 1, and every problem is told."""
     wrong = workload("sleepy", 1, SLEEP)
@@ -271,4 +302,5 @@ def _edit(cluster: LiveCluster, web: dict) -> None:
 
     cluster.wait_for("the rollout", is_rolled_out)
     names = cluster.output("get", "configmaps,replicasets", "-o", "name").split()
-    assert len(names) == 2, names  # two ReplicaSets, and no ConfigMap any more
+    assert len(names) == 3, names  # two ReplicaSets, and no ConfigMap any more but the one that every namespace has
+    assert names[0] == "configmap/kube-root-ca.crt"

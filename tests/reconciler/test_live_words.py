@@ -24,12 +24,13 @@ from reconciler.drivers.network.base import (
     ServiceStatus,
 )
 from reconciler.live.events import Recorder
-from reconciler.live.journal import Journal
 from reconciler.simulation import simulate
 from rules.actions import Event as Reported
 from state.errors import StateError
 from state.objects import Event, Pod, replace
 from state.snapshot import Change, Key, Snapshot
+from state.store import ABSENT, Write, open_store
+from state.store.layout import encode, path_of
 from state.workspace import Workspace
 
 NOW = 1_767_225_600_000_000
@@ -123,7 +124,9 @@ def test_watching_prints_a_row_for_every_change(snapshot: Snapshot, capsys: pyte
 
 def test_commands_read_what_was_left_when_nothing_runs(snapshot: Snapshot, tmp_path: Path) -> None:
     """And say so on stderr."""
-    Journal(tmp_path / "journal").save(snapshot)
+    (tmp_path / "about.json").write_text("{}")
+    with open_store(f"sqlite:{tmp_path / 'state.db'}") as store:
+        store.write([Write(path_of(Key.of(obj)), encode(obj), ABSENT) for obj in snapshot])
     state = ("--state-dir", str(tmp_path))
     listed = CliRunner().invoke(cli, ["get", "deploy,cm", "-o", "name", *state])
     assert listed.stdout.split() == ["deployment.apps/web", "configmap/web"]

@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.nodes import MAX_NODES, parse_nodes
+from reconciler.nodes import MAX_NODES, parse_nodes, reported
 from state.errors import StateError
+from state.objects import NodeCondition
+from state.times import format_time
 from state.validation import validate
+
+NOW = 1_767_225_600_000_000
 
 
 @pytest.mark.parametrize(
@@ -40,10 +44,27 @@ def test_groups_are_numbered_on_and_padded():
 
 
 def test_a_made_up_node_is_ready():
-    (node,) = parse_nodes(1, now=1_767_225_600_000_000)
-    (condition,) = node.status.conditions
-    assert (condition.type, condition.status) == ("Ready", "True")
-    assert condition.last_transition_time == "2026-01-01T00:00:00Z"
+    """As its kubelet would report it."""
+    (node,) = parse_nodes(1, now=NOW)
+    assert [(c.type, c.status, c.reason) for c in node.status.conditions] == [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID"),
+        ("Ready", "True", "KubeletReady"),
+    ]
+    assert {c.last_transition_time for c in node.status.conditions} == {"2026-01-01T00:00:00Z"}
+
+
+def test_a_further_report_is_a_heartbeat():
+    """What hasn't changed has the time at which it became so; conditions of others stay."""
+    network = NodeCondition(type="NetworkUnavailable", status="False")
+    lost = NodeCondition(type="Ready", status="Unknown", last_transition_time=format_time(NOW + 5_000_000))
+    *rest, _ = reported((), NOW)
+    after = {c.type: c for c in reported((*rest, lost, network), NOW + 9_000_000)}
+    assert after.pop("NetworkUnavailable") == network
+    assert {c.last_heartbeat_time for c in after.values()} == {"2026-01-01T00:00:09Z"}
+    assert after["Ready"].last_transition_time == "2026-01-01T00:00:09Z"
+    assert after["DiskPressure"].last_transition_time == "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(

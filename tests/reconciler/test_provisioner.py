@@ -259,10 +259,25 @@ def test_a_node_without_room_asks_for_another_one():
     """Only where a node was selected: elsewhere there is nothing to choose."""
     driver = SimulatedStorage(capacity_bytes=GIB, node_local=True)
     waits = storage_class(volume_binding_mode="WaitForFirstConsumer")
-    (failure,) = Provisioner(driver).sync([claim(size="2Gi", node="node-1")], by_name(waits), {}, 0).failures
-    assert failure.reschedule
-    (failure,) = Provisioner(driver).sync([claim(size="2Gi")], by_name(storage_class()), {}, 0).failures
-    assert not failure.reschedule
+    wanted = claim(size="2Gi", node="node-1")
+    assert Provisioner(driver).sync([wanted], by_name(waits), {}, 0).rescheduled == (wanted,)
+    report = Provisioner(driver).sync([claim(size="2Gi")], by_name(storage_class()), {}, 0)
+    assert (report.rescheduled, len(report.failures)) == ((), 1)
+
+
+def test_a_claim_that_gets_another_node_is_tried_less_and_less_often():
+    """Or else scheduler and provisioner would send it round and round. While it has no node nothing is due."""
+    driver = SimulatedStorage(capacity_bytes=GIB, node_local=True)
+    waits = by_name(storage_class(volume_binding_mode="WaitForFirstConsumer"))
+    provisioner = Provisioner(driver)
+    here, nowhere = claim(size="2Gi", node="node-1"), claim(size="2Gi")
+    for now, rescheduled, retry_at in ((0, (here,), SECOND), (1, (), SECOND), (SECOND, (here,), 3 * SECOND)):
+        report = provisioner.sync([here], waits, {}, now)
+        assert (report.rescheduled, report.retry_at) == (rescheduled, retry_at)
+        report = provisioner.sync([nowhere], waits, {}, now)
+        assert (report.rescheduled, report.failures, report.retry_at) == ((), (), None)
+    provisioner.sync([], waits, {}, SECOND)
+    assert provisioner.sync([here], waits, {}, SECOND).rescheduled == (here,), "another claim begins anew"
 
 
 def test_a_volume_that_is_still_used_is_deleted_later():

@@ -78,21 +78,33 @@ def _lines(path: Path) -> Iterator[LogLine]:
                     yield line
 
 
+class Reader:
+    """A log that is read as it grows; at first no more than the last ``tail`` lines of it."""
+
+    def __init__(self, path: Path, tail: int | None = None) -> None:
+        self._path = path
+        self._tail = tail
+        self._parser = _Parser()
+        self._inode = self._position = 0
+        self._rest = b""
+
+    def read(self) -> list[LogLine]:
+        """The lines since the last call. No file means no lines."""
+        lines = []
+        for inode, data, end in _unread(self._path, self._inode, self._position):
+            self._inode, self._position = inode, end
+            *complete, self._rest = (self._rest + data).split(b"\n")
+            lines += [line for entry in complete if (line := self._parser.parse(entry)) is not None]
+        tail, self._tail = self._tail, None
+        return lines if tail is None else lines[len(lines) - min(tail, len(lines)) :]
+
+
 def follow(path: Path, ended: Callable[[], bool], tail: int | None = None) -> Iterator[LogLine]:
     """The lines that are there (or the last ``tail`` of them), then new ones as they come, until ``ended`` says so."""
-    parser = _Parser()
-    keep = tail
-    current = position = 0
-    rest = b""
+    reader = Reader(path, tail)
     while True:
         over = ended()
-        batch = []
-        for inode, data, end in _unread(path, current, position):
-            current, position = inode, end
-            *complete, rest = (rest + data).split(b"\n")
-            batch += [line for entry in complete if (line := parser.parse(entry)) is not None]
-        yield from batch if keep is None else batch[len(batch) - min(keep, len(batch)) :]
-        keep = None
+        yield from reader.read()
         if over:
             return
         time.sleep(_POLL_SECONDS)

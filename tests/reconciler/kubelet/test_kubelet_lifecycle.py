@@ -298,6 +298,20 @@ def test_a_deleted_pod_gets_its_grace_period_then_goes_without_a_trace():
     assert (node.runtime.list_pod_sandboxes(), node.network.observe().pods, node.kubelet.pods) == ((), (), [])
 
 
+def test_that_nothing_is_left_of_a_pod_is_said_again_when_its_object_is_still_there():
+    """Whoever heard it first may not have been able to take it out."""
+    node = SimulatedNode(make_pod(metadata={"finalizers": ["example.com/hold"]}))
+    node.run(1)
+    node.delete()
+    node.run(5)
+    assert node.finished == ["web"]
+    node.put(replace(node.pod(), metadata=replace(node.pod().metadata, finalizers=())))
+    node.sync()
+    assert node.finished == ["web", "web"]
+    node.sync()
+    assert node.kubelet.pods == []
+
+
 def test_the_grace_period_can_be_made_shorter_on_the_way():
     node = SimulatedNode(make_pod(), behave={"c": Behaviour(stops_after=None)})
     node.run(1)

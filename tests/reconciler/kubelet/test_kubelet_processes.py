@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from kubelet_node import make, make_pod
 
 from reconciler.drivers.network.userspace import UserspaceNetwork
 from reconciler.drivers.runtime import _procfs
-from reconciler.drivers.runtime.clock import WallClock
+from reconciler.drivers.runtime.clock import VirtualClock, WallClock
 from reconciler.drivers.runtime.process import ProcessRuntime
+from reconciler.drivers.runtime.simulated import SimulatedRuntime
 from reconciler.drivers.storage.base import VolumeRequest
 from reconciler.drivers.storage.directory import DirectoryStorage
 from reconciler.kubelet import Kubelet, ThreadedWorkers
@@ -259,3 +261,14 @@ def test_kill_9_of_the_agent_loses_and_doubles_nothing(node, tmp_path, delay):
     node.tables["Pod"].clear()
     node.until(lambda: node.kubelet.pods == [])
     assert node.runtime.list_containers() == ()
+
+
+def test_a_wait_ends_when_somebody_rings_and_the_next_one_waits_again():
+    """Also if it was rung before the wait; nothing is missed, and nothing is heard twice."""
+    bell = threading.Event()
+    workers = ThreadedWorkers(SimulatedRuntime(VirtualClock(0)), WallClock(), threads=1, bell=bell)
+    bell.set()
+    assert workers.finished() == []
+    workers.wait(60)
+    assert not bell.is_set()
+    workers.close()
