@@ -5,16 +5,14 @@ etcd is measured where it is installed; each of its figures includes etcd's own 
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 
 import pytest
+from etcd_process import etcd
 
 from state.store import ABSENT, StoreUnavailableError, Write, open_store
 from state.store.leader import Candidate, Terms
@@ -23,33 +21,6 @@ from state.store.leader import Candidate, Terms
 VALUE = b"x" * 1500
 POD = "/registry/pods/default/"
 SECOND = 1_000_000
-
-
-@contextmanager
-def etcd(directory):
-    """A server of its own, and its URL."""
-    if shutil.which("etcd") is None:
-        pytest.skip("etcd is not installed")
-    pytest.importorskip("aetcd")
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        client, peer = (f"127.0.0.1:{sock.getsockname()[1]}" for sock in sockets)
-    options = {
-        "data-dir": directory / "etcd",
-        "listen-client-urls": f"http://{client}",
-        "advertise-client-urls": f"http://{client}",
-        "listen-peer-urls": f"http://{peer}",
-        "initial-advertise-peer-urls": f"http://{peer}",
-        "initial-cluster": f"default=http://{peer}",
-    }
-    command = ["etcd", *(f"--{name}={value}" for name, value in options.items())]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield f"etcd://{client}"
-        finally:
-            process.kill()
 
 
 def opened(url):

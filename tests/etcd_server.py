@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -13,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from state.store import Store, StoreUnavailableError, open_store
+from state.store import Store, StoreUnavailableError, Tls, open_store
 
 #: Seconds that a start may take.
 PATIENCE = 30.0
@@ -35,14 +34,16 @@ def _free_ports(count: int) -> list[int]:
 
 
 class EtcdServer:
-    """One member, its own cluster, until the end of the ``with``. Options are etcd's command line.
+    """One member, its own cluster, until the end of the ``with``. Options are etcd's command line; ``tls`` is for its
+    clients, where these make it encrypt.
 
     Skips the test where there is no etcd.
     """
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, tls: Tls | None = None) -> None:
         _require_etcd()
         self._directory = directory
+        self._tls = tls
         self._options = options
         self._client_port, self._peer_port = _free_ports(2)
         self._process: subprocess.Popen | None = None
@@ -55,7 +56,8 @@ class EtcdServer:
 
     def start(self) -> None:
         """Starts it on the data that there is, and waits until it answers."""
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self._client_port, self._peer_port))
+        client = f"http{'' if self._tls is None else 's'}://127.0.0.1:{self._client_port}"
+        peer = f"http://127.0.0.1:{self._peer_port}"
         with (self._directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -79,15 +81,35 @@ class EtcdServer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                return open_store(self.url)
+                return open_store(self.url, tls=self._tls)
             except StoreUnavailableError:
                 assert time.monotonic() < deadline, (self._directory / "etcd.log").read_text()[-2000:]
                 time.sleep(0.05)
 
+    def make_room(self) -> None:
+        """Does what is to be done about a quota that is used up: compact, defragment, disarm."""
+        import grpc
+        from aetcd import rpc
+
+        with self.open() as store:
+            revision = store.revision()
+        with grpc.insecure_channel(self.url.removeprefix("etcd://")) as channel:
+            rpc.KVStub(channel).Compact(rpc.CompactionRequest(revision=revision, physical=True))
+            maintenance = rpc.MaintenanceStub(channel)
+            maintenance.Defragment(rpc.DefragmentRequest())
+            for raised in maintenance.Alarm(rpc.AlarmRequest(action=rpc.AlarmRequest.GET)).alarms:
+                off = rpc.AlarmRequest(action=rpc.AlarmRequest.DEACTIVATE, memberID=raised.memberID, alarm=raised.alarm)
+                maintenance.Alarm(off)
+
+    def signal(self, number: int) -> None:
+        """Sends a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """Ends it with SIGKILL, whatever it is doing."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         self._process = None
 

@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from state.store.feed import Feed, Watch
+from state.store.feed import Feed, Part, Watch
 from state.store.records import (
     ABSENT,
     CompactedError,
     Entry,
     Event,
+    Fence,
     FutureRevisionError,
     Page,
     Refused,
@@ -35,6 +36,8 @@ from state.store.records import (
 class Store(ABC):
     """The interface. Keys are text (``/registry/pods/default/web-0``), ordered by code point; values are bytes."""
 
+    #: Whether several programs can have it at once.
+    shared = True
     #: The news, for those who watch. The implementation makes it and feeds it.
     feed: Feed
 
@@ -110,21 +113,23 @@ class Store(ABC):
             check(write)
         return self._write(writes) if writes else ()
 
-    def create(self, key: str, value: bytes) -> Entry:
+    def create(self, key: str, value: bytes, fence: Fence | None = None) -> Entry:
         """Stores a value under a new key.
 
         Raises:
             ExistsError: the key exists. Otherwise as ``write``.
+            FencedError: the fence isn't as it was.
         """
-        return self._one(Write(key, value, ABSENT))
+        return self._one(Write(key, value, ABSENT, fence))
 
-    def update(self, key: str, value: bytes, expected: int | None) -> Entry:
+    def update(self, key: str, value: bytes, expected: int | None, fence: Fence | None = None) -> Entry:
         """Replaces a value, if the key is still at the revision ``expected``; None means at any.
 
         Raises:
             NotFoundError, ConflictError: it isn't. Otherwise as ``write``.
+            FencedError: the fence isn't as it was.
         """
-        return self._one(Write(key, value, expected))
+        return self._one(Write(key, value, expected, fence))
 
     def delete(self, key: str, expected: int | None = None) -> Entry:
         """Deletes a key, if it is still at the revision ``expected``; None means at any. Returns what was deleted, at
@@ -141,7 +146,9 @@ class Store(ABC):
             raise result
         return result
 
-    def watch(self, prefix: str, after: int, *, on_ready: Callable[[], None] | None = None) -> Watch:
+    def watch(
+        self, prefix: str, after: int, *, on_ready: Callable[[], None] | None = None, part: Part | None = None
+    ) -> Watch:
         """Every change of keys with a prefix after a revision: each once, in order, without a gap.
 
         Args:
@@ -149,6 +156,7 @@ class Store(ABC):
             after: the revision of the list that the watcher starts from.
             on_ready: called once when there is something new since the last read, by any thread; it must be quick and
                 not call the store. With it an event loop can have thousands of watches.
+            part: leaves out most events to which it doesn't give its tag; what is left of them is to be expected.
 
         Raises:
             CompactedError, FutureRevisionError: there is no watching from there.
@@ -158,7 +166,7 @@ class Store(ABC):
         compacted = self.compacted()
         if after < compacted:
             raise CompactedError(after, compacted)
-        return self.feed.watch(prefix, after, self._history, on_ready)
+        return self.feed.watch(prefix, after, self._history, on_ready, part)
 
     def __enter__(self) -> Self:
         return self

@@ -32,6 +32,8 @@ from state.store.records import (
     Entry,
     Event,
     ExistsError,
+    Fence,
+    FencedError,
     FutureRevisionError,
     NotFoundError,
     StoreUnavailableError,
@@ -135,6 +137,17 @@ class StoreConformance:
         assert {b.revision, deleted.revision, created.revision} == {old.revision + n for n in (1, 2, 3)}
         assert store.list("/").entries == (created, b)
         assert store.write([]) == ()
+
+    def test_a_write_with_a_fence_is_done_while_the_fence_is_as_it_was(self, store: Store) -> None:
+        fence = Fence("/fence", store.create("/fence", b"mine").revision)
+        entry = store.update("/a", b"2", store.create("/a", b"1", fence).revision, fence)
+        store.update("/fence", b"theirs", fence.revision)
+        with pytest.raises(FencedError, match=f"/fence is no longer at revision {fence.revision}"):
+            store.update("/a", b"3", entry.revision, fence)
+        store.delete("/fence")
+        for result in store.write([Write("/b", b"", ABSENT, fence), Write("/a", None, None, fence)]):
+            assert isinstance(result, FencedError)
+        assert store.list("/").entries == (entry,)
 
     def test_a_thousand_writes_at_once(self, store: Store) -> None:
         results = store.write([Write(f"/{number:04}", b"x" * 100, ABSENT) for number in range(1000)])

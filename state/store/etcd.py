@@ -31,6 +31,7 @@ from state.store.records import (
     StoreError,
     StoreFullError,
     StoreUnavailableError,
+    Tls,
     TooLargeError,
     Write,
     decide,
@@ -64,16 +65,23 @@ class EtcdStore(Store):
     """The store at some endpoints (``HOST:PORT``) of one cluster; when one fails, the next is asked.
 
     ``keep`` is how many revisions of history are kept; 0 leaves compaction to others. ``window_bytes`` bounds the
-    memory used for recent changes.
+    memory used for recent changes. Without ``tls`` nothing is encrypted.
 
     Raises:
         StoreUnavailableError: there is no etcd.
     """
 
-    def __init__(self, endpoints: Sequence[str], *, keep: int = 0, window_bytes: int = _WINDOW_BYTES) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        keep: int = 0,
+        window_bytes: int = _WINDOW_BYTES,
+        tls: Tls | None = None,
+    ) -> None:
         self._place = ",".join(endpoints)
         self._keep = keep
-        self._members = tuple(map(_Member, endpoints))
+        self._members = tuple(_Member(endpoint, tls) for endpoint in endpoints)
         #: Which member is asked.
         self._turn = 0
         self._compacted = 0
@@ -87,13 +95,13 @@ class EtcdStore(Store):
         self._follower.start()
 
     @classmethod
-    def at(cls, place: str, *, keep: int = 0) -> EtcdStore:
+    def at(cls, place: str, *, keep: int = 0, tls: Tls | None = None) -> EtcdStore:
         """The store of a URL, without its scheme: ``//HOST:PORT[,HOST:PORT…]``."""
         endpoints = place.removeprefix("//").rstrip("/").split(",")
         if not place.startswith("//") or not all(map(_is_endpoint, endpoints)):
             msg = f"'etcd:{place}' names no store; expected 'etcd://HOST:PORT[,HOST:PORT…]'"
             raise StoreError(msg)
-        return cls(endpoints, keep=keep)
+        return cls(endpoints, keep=keep, tls=tls)
 
     def close(self) -> None:
         """Hangs up."""
@@ -265,8 +273,12 @@ class EtcdStore(Store):
 class _Member:
     """One server of the cluster."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+    def __init__(self, endpoint: str, tls: Tls | None) -> None:
+        if tls is None:
+            self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+        else:
+            known = grpc.ssl_channel_credentials(tls.authority or None, tls.key or None, tls.certificate or None)
+            self.channel = grpc.secure_channel(endpoint, known, options=_OPTIONS)
         self.kv = rpc.KVStub(self.channel)
         self.watch = rpc.WatchStub(self.channel).Watch
 
@@ -310,7 +322,12 @@ def _transaction(write: Write) -> Any:
     else:
         change = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=write.value))
     look = rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
-    return rpc.TxnRequest(compare=[condition], success=[change], failure=[look])
+    conditions, looks = [condition], [look]
+    if write.fence is not None:
+        fence, at = write.fence.key.encode(), write.fence.revision
+        conditions.append(rpc.Compare(key=fence, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=at))
+        looks.append(rpc.RequestOp(request_range=rpc.RangeRequest(key=fence)))
+    return rpc.TxnRequest(compare=conditions, success=[change], failure=looks)
 
 
 def _outcome(write: Write, answer: Any) -> Entry | Refused:
@@ -319,7 +336,7 @@ def _outcome(write: Write, answer: Any) -> Entry | Refused:
         if value is None:
             value = answer.responses[0].response_delete_range.prev_kvs[0].value
         return Entry(write.key, value, answer.header.revision)
-    found = answer.responses[0].response_range.kvs
-    refused = decide(write, _entry(found[0]) if found else None)
+    found = {entry.key: entry for each in answer.responses for entry in map(_entry, each.response_range.kvs)}
+    refused = decide(write, found.get(write.key), found.get)
     assert refused is not None, f"etcd refused {write}, which {found} allows"
     return refused

@@ -2,17 +2,18 @@
 revision as each watch's place in it.
 
 A watch costs nothing but its place: there are no queues that a slow reader could fill, and a thousand watches of one
-prefix share one list. What has become too old for the list is read from the store's history.
+prefix share one list. What has become too old for the list is read from the store's history. Watches of a ``Part`` of a
+prefix (the pods of one node, of all pods) have lists of their own, so that a thousand of them don't each look at all.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from state.store.records import Event, StoreUnavailableError
 
@@ -20,6 +21,15 @@ from state.store.records import Event, StoreUnavailableError
 History = Callable[[str, int, int], Sequence[Event]]
 
 _revision = attrgetter("revision")
+
+
+class Part(NamedTuple):
+    """Those events of a prefix to which a function gives this tag, among others perhaps. It is called once for each
+    event, however many parts there are, and has to be quick.
+    """
+
+    tags: Callable[[Event], Iterable[str]]
+    tag: str
 
 
 class Feed:
@@ -33,8 +43,10 @@ class Feed:
         self.revision = revision
         #: Guards everything in here, and whatever a store wants to change together with it.
         self.lock = threading.Lock()
-        self._all = _Channel("", revision)
+        self._all = _Channel("", None, revision)
         self._channels: dict[str, _Channel] = {}
+        #: Those of parts: by prefix and function, then by tag.
+        self._parts: dict[tuple[str, Callable[[Event], Iterable[str]]], dict[str, _Channel]] = {}
         self._window = window_bytes
         self._bytes = 0
         #: Why there will be no more, once it is so.
@@ -57,24 +69,35 @@ class Feed:
         self.revision = revision
         for event in events:
             self._bytes += event.size
-            for channel in self._channels_of(event.key):
+            for channel in self._channels_of(event):
                 channel.wake(event.revision - 1)
                 channel.events.append(event)
         if self._window is not None and self._bytes > self._window:
             half = self._all.events[len(self._all.events) // 2].revision
             self.forget_locked(half)
 
-    def _channels_of(self, key: str) -> Sequence[_Channel]:
-        """Those whose prefix the key has."""
+    def _channels_of(self, event: Event) -> list[_Channel]:
+        """Those that an event is for."""
+        key = event.key
         if len(self._channels) <= len(key):
-            return [channel for prefix, channel in self._channels.items() if key.startswith(prefix)]
-        found = (self._channels.get(key[:length]) for length in range(len(key) + 1))
-        return [channel for channel in found if channel is not None]
+            found = [channel for prefix, channel in self._channels.items() if key.startswith(prefix)]
+        else:
+            prefixes = (self._channels.get(key[:length]) for length in range(len(key) + 1))
+            found = [channel for channel in prefixes if channel is not None]
+        for (prefix, tags), by_tag in self._parts.items():
+            if key.startswith(prefix):
+                found += (by_tag[tag] for tag in set(tags(event)) if tag in by_tag)
+        return found
+
+    def _all_channels(self) -> Iterator[_Channel]:
+        yield from self._channels.values()
+        for by_tag in self._parts.values():
+            yield from by_tag.values()
 
     def forget_locked(self, revision: int) -> None:
         """Drops the events up to a revision from memory; for a store that holds the lock."""
         self._bytes -= sum(event.size for event in self._all.forget(revision))
-        for channel in self._channels.values():
+        for channel in self._all_channels():
             channel.forget(revision)
 
     def skip(self, revision: int) -> None:
@@ -86,7 +109,7 @@ class Feed:
         """As ``skip``, for a store that holds the lock."""
         self.revision = max(self.revision, revision)
         self._bytes = 0
-        for channel in (self._all, *self._channels.values()):
+        for channel in (self._all, *self._all_channels()):
             channel.events.clear()
             channel.floor = self.revision
             channel.wake(0)
@@ -99,7 +122,7 @@ class Feed:
         """Tells everybody who reads or waits that there will be no more, and why."""
         with self.lock:
             self.closed = self.closed or reason
-            for channel in self._channels.values():
+            for channel in self._all_channels():
                 channel.wake(0)
 
     def check_open(self) -> None:
@@ -109,42 +132,59 @@ class Feed:
 
     # -- for watches ---------------------------------------------------------------------------------------------------
 
-    def watch(self, prefix: str, after: int, history: History, on_ready: Callable[[], None] | None) -> Watch:
-        """A watch of a prefix from a revision on."""
+    def watch(
+        self, prefix: str, after: int, history: History, on_ready: Callable[[], None] | None, part: Part | None = None
+    ) -> Watch:
+        """A watch of a prefix, or of a part of it, from a revision on. What of a part comes from the history has to be
+        sorted out by who reads.
+        """
         with self.lock:
             self.check_open()
-            channel = self._channels.get(prefix)
+            channels, name = self._channels, prefix
+            if part is not None:
+                channels, name = self._parts.setdefault((prefix, part.tags), {}), part.tag
+            channel = channels.get(name)
             if channel is None:
-                channel = self._channels[prefix] = _Channel(prefix, self._all.floor)
-                channel.events = [event for event in self._all.events if event.key.startswith(prefix)]
+                channel = channels[name] = _Channel(prefix, part, self._all.floor)
+                channel.events = [event for event in self._all.events if channel.has(event)]
             channel.watches += 1
             watch = Watch(self, channel, after, history, on_ready)
             if after >= channel.floor and not channel.since(after):
                 channel.waiting[watch] = None
             return watch
 
-    def leave(self, prefix: str, watch: Watch) -> None:
-        """Ends a watch; the list of a prefix goes with the last one."""
+    def leave(self, channel: _Channel, watch: Watch) -> None:
+        """Ends a watch; its list goes with the last one."""
         with self.lock:
-            channel = self._channels[prefix]
             channel.waiting.pop(watch, None)
             channel.watches -= 1
-            if not channel.watches:
-                del self._channels[prefix]
+            if channel.watches:
+                return
+            if channel.part is None:
+                del self._channels[channel.prefix]
+                return
+            by_tag = self._parts[channel.prefix, channel.part.tags]
+            del by_tag[channel.part.tag]
+            if not by_tag:
+                del self._parts[channel.prefix, channel.part.tags]
 
 
 class _Channel:
-    """The events of one prefix; those up to ``floor`` may be missing."""
+    """The events of one prefix, or a part of it; those up to ``floor`` may be missing."""
 
-    __slots__ = ("events", "floor", "prefix", "waiting", "watches")
+    __slots__ = ("events", "floor", "part", "prefix", "waiting", "watches")
 
-    def __init__(self, prefix: str, floor: int) -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: str, part: Part | None, floor: int) -> None:
+        self.prefix, self.part = prefix, part
         self.events: list[Event] = []
         self.floor = floor
         self.watches = 0
         #: Who has read everything, and is to be told of the next event.
         self.waiting: dict[Watch, None] = {}
+
+    def has(self, event: Event) -> bool:
+        part = self.part
+        return event.key.startswith(self.prefix) and (part is None or part.tag in part.tags(event))
 
     def since(self, revision: int) -> list[Event]:
         return self.events[bisect_right(self.events, revision, key=_revision) :]
@@ -186,6 +226,11 @@ class Watch:
         self._on_ready = on_ready
         self._ready = threading.Event()
         self._closed = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next read has to ask the store for history, which may take its time."""
+        return self.revision < self._channel.floor
 
     def read(self, timeout: float | None = 0) -> Sequence[Event]:
         """What is new since the last read; waits for it up to ``timeout`` seconds (None: as long as it takes). May be
@@ -230,7 +275,7 @@ class Watch:
         """Ends the watch. Closing twice is fine."""
         if not self._closed:
             self._closed = True
-            self._feed.leave(self.prefix, self)
+            self._feed.leave(self._channel, self)
             self._ready.set()
 
     def __enter__(self) -> Self:

@@ -4,14 +4,12 @@ the plainest statement of what a store does.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 
 from state.store.base import Store
 from state.store.feed import Feed
 from state.store.records import (
     FIRST_REVISION,
-    LAST,
     CompactedError,
     Entry,
     Event,
@@ -23,19 +21,21 @@ from state.store.records import (
     decide,
     overdue,
 )
+from state.store.table import Table, changed_since
 
 
 class MemoryStore(Store):
-    """Entries by key, the keys in order, and the events since the last compaction (which are the feed's).
+    """A table, and the events since the last compaction (which are the feed's).
 
     ``keep`` is how many revisions of history are kept; 0 keeps all until somebody compacts.
     """
 
+    shared = False
+
     def __init__(self, *, keep: int = 0) -> None:
         self.feed = Feed(FIRST_REVISION)
         self._keep = keep
-        self._entries: dict[str, Entry] = {}
-        self._keys: list[str] = []
+        self._table = Table()
         self._compacted = 0
 
     @classmethod
@@ -58,7 +58,7 @@ class MemoryStore(Store):
     def get(self, key: str) -> Entry | None:
         """What the key holds now."""
         self.feed.check_open()
-        return self._entries.get(key)
+        return self._table.get(key)
 
     def list(self, prefix: str, *, revision: int | None = None, limit: int | None = None, after: str = "") -> Page:
         """The entries with a prefix as of a revision; older ones are found by taking later events back."""
@@ -69,26 +69,10 @@ class MemoryStore(Store):
                 raise FutureRevisionError(revision, now)
             if revision is not None and revision < self._compacted:
                 raise CompactedError(revision, self._compacted)
-            start = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
-            keys = self._keys[start : bisect_left(self._keys, prefix + LAST)]
-            old: dict[str, Entry] = {}
-            if revision is not None and revision < now:
-                old = self._changed_since(revision, prefix, after)
-                keys = sorted({key for key in keys if self._entries[key].revision <= revision} | old.keys())
-            shown = keys if limit is None else keys[:limit]
-            found = tuple([old.get(key) or self._entries[key] for key in shown])
-            return Page(found, now if revision is None else revision, len(keys) - len(found))
-
-    def _changed_since(self, revision: int, prefix: str, after: str) -> dict[str, Entry]:
-        """What those keys held at a revision that have been changed since: what the first change found there."""
-        return {
-            event.key: event.previous
-            for event in self.feed.since(revision)
-            if event.previous is not None
-            and event.previous.revision <= revision
-            and event.key.startswith(prefix)
-            and event.key > after
-        }
+            if revision is None or revision == now:
+                return self._table.page(prefix, now, limit, after)
+            changed = changed_since(self.feed.since(revision), revision, prefix, after)
+            return self._table.older_page(prefix, revision, limit, after, changed)
 
     def _write(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
         with self.feed.lock:
@@ -97,29 +81,16 @@ class MemoryStore(Store):
             events: list[Event] = []
             revision = self.feed.revision
             for write in writes:
-                current = self._entries.get(write.key)
-                refused = decide(write, current)
-                if refused is not None:
-                    results.append(refused)
-                    continue
-                revision += 1
-                results.append(self._put(write, current, revision))
-                events.append(Event(revision, write.key, write.value, current))
+                current = self._table.get(write.key)
+                refused = decide(write, current, self._table.get)
+                if refused is None:
+                    revision += 1
+                    events.append(Event(revision, write.key, write.value, current))
+                    self._table.apply(events[-1:])
+                results.append(refused or events[-1].entry)
             self.feed.append_locked(events, revision)
         self.compact(overdue(revision, self._compacted, self._keep))
         return results
-
-    def _put(self, write: Write, current: Entry | None, revision: int) -> Entry:
-        key = write.key
-        if write.value is None:
-            assert current is not None
-            del self._entries[key]
-            del self._keys[bisect_left(self._keys, key)]
-            return Entry(key, current.value, revision)
-        entry = self._entries[key] = Entry(key, write.value, revision)
-        if current is None:
-            insort(self._keys, key)
-        return entry
 
     def compact(self, revision: int) -> None:
         """Forgets the events up to a revision."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from state.errors import StateError
@@ -35,10 +36,28 @@ class Event(NamedTuple):
     previous: Entry | None
 
     @property
+    def entry(self) -> Entry:
+        """What a write answers with: the entry as stored, or what was deleted, at the revision of the deletion."""
+        if self.value is not None:
+            return Entry(self.key, self.value, self.revision)
+        assert self.previous is not None
+        return self.previous._replace(revision=self.revision)
+
+    @property
     def size(self) -> int:
         """Bytes of content."""
         previous = 0 if self.previous is None else len(self.previous.value)
         return len(self.key) + len(self.value or b"") + previous
+
+
+class Tls(NamedTuple):
+    """How a store over the network is spoken to, as PEM: ``authority`` vouches for the store (without one, those that
+    the system knows), ``certificate`` and ``key`` say who is speaking.
+    """
+
+    authority: bytes = b""
+    certificate: bytes = b""
+    key: bytes = b""
 
 
 class Page(NamedTuple):
@@ -49,16 +68,26 @@ class Page(NamedTuple):
     remaining: int = 0
 
 
+class Fence(NamedTuple):
+    """Another key that must still be at a revision when a write is done. Whoever changes that key shuts out all who
+    rely on what it was, wherever they run and whatever they have under way.
+    """
+
+    key: str
+    revision: int
+
+
 class Write(NamedTuple):
     """One change to be made: a value of None deletes the key.
 
     ``expected`` is the condition: a revision that the key must be at, ``ABSENT`` for a key that must not exist, or None
-    for one that must exist at any revision.
+    for one that must exist at any revision. ``fence`` is a second one.
     """
 
     key: str
     value: bytes | None
     expected: int | None
+    fence: Fence | None = None
 
 
 class StoreError(StateError):
@@ -98,6 +127,13 @@ class ConflictError(Refused):
         )
 
 
+class FencedError(Refused):
+    """The write relied on a fence that has been changed."""
+
+    def __init__(self, key: str, fence: Fence, current: Entry | None) -> None:
+        super().__init__(key, f"{key} is not written: {fence.key} is no longer at revision {fence.revision}", current)
+
+
 class CompactedError(StoreError):
     """What happened after ``revision`` isn't known any more: history begins at ``compacted``."""
 
@@ -131,8 +167,13 @@ class StoreUnavailableError(StoreError):
     """
 
 
-def decide(write: Write, current: Entry | None) -> Refused | None:
-    """Why a write is refused, given what its key holds; None if it is to be done."""
+def decide(write: Write, current: Entry | None, read: Callable[[str], Entry | None]) -> Refused | None:
+    """Why a write is refused, given what its key holds and how to read others; None if it is to be done."""
+    fence = write.fence
+    if fence is not None:
+        held = read(fence.key)
+        if held is None or held.revision != fence.revision:
+            return FencedError(write.key, fence, current)
     if current is None:
         return None if write.expected == ABSENT else NotFoundError(write.key)
     if write.expected == ABSENT:
@@ -149,7 +190,7 @@ def check(write: Write) -> None:
         ValueError: it is no key, or makes no sense.
         TooLargeError: it is too long.
     """
-    key, value, expected = write
+    key, value, expected, _ = write
     if not key or "\0" in key or LAST in key:
         msg = f"{key!r} is no key: expected text that is not empty and has neither U+0000 nor U+10FFFF"
         raise ValueError(msg)

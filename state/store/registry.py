@@ -3,8 +3,8 @@
     [project.entry-points."reconciler.stores"]
     redis = "my_package.store:open_url"
 
-What is named is called with all that follows the scheme, and with the options of ``open_store``. Nothing is imported
-before it is asked for.
+What is named is called with all that follows the scheme, and with the options of ``open_store`` (``tls`` only where it
+is wanted). Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from typing import cast
 
 from state.store.base import Store
-from state.store.records import StoreError
+from state.store.records import StoreError, Tls
 
 GROUP = "reconciler.stores"
 
@@ -26,14 +26,17 @@ SCHEMES = {
     "sqlite": ("sqlite:PATH", "state.store.sqlite:SqliteStore"),
 }
 
+_LOCAL = ("memory", "sqlite")
 
-def open_store(url: str, *, keep: int = 0) -> Store:
+
+def open_store(url: str, *, keep: int = 0, tls: Tls | None = None) -> Store:
     """The store at a URL: ``memory:``, ``sqlite:PATH`` or ``etcd://HOST:PORT[,…]``.
 
     Args:
         url: which kind of store, and where.
         keep: how many revisions of history the store keeps by itself, at least; older ones are compacted from time to
             time. 0 leaves that to whoever calls ``compact``.
+        tls: how to speak to a store over the network; None means without encryption.
 
     Raises:
         StoreError: there is no such kind of store, the place makes no sense, or what it needs isn't installed.
@@ -51,7 +54,12 @@ def open_store(url: str, *, keep: int = 0) -> Store:
             msg = f"{url!r} is ambiguous: {', '.join(found)}"
             raise StoreError(msg)
         path = found[0]
-    return _opener(url, path)(place, keep=keep)
+    if tls is None:
+        return _opener(url, path)(place, keep=keep)
+    if scheme in _LOCAL:
+        msg = f"{url!r} is not spoken to over the network; TLS makes no sense there"
+        raise StoreError(msg)
+    return _opener(url, path)(place, keep=keep, tls=tls)
 
 
 def known() -> str:

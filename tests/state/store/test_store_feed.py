@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from state.store import CompactedError, Event
-from state.store.feed import Feed
+from state.store.feed import Feed, Part
 
 
 def no_history(prefix, after, upto):
@@ -66,6 +66,17 @@ def test_a_quiet_watch_needs_no_history_though_much_happened():
     assert quiet.revision == 52
 
 
+def test_a_watch_knows_whether_its_next_read_asks_for_history():
+    feed = Feed(1)
+    watch = feed.watch("/", 1, lambda prefix, after, upto: [event(2, "/a")], None)
+    append(feed, "/a")
+    assert not watch.is_behind
+    feed.skip(3)
+    assert watch.is_behind
+    assert keys(watch) == ["/a"]
+    assert not watch.is_behind
+
+
 def test_a_missing_part_is_asked_for_and_not_passed_over():
     feed = Feed(1)
     watch = feed.watch("/", 1, lambda *_: [event(2, "/missed")], None)
@@ -92,3 +103,37 @@ def test_a_watch_is_announced_again_only_after_it_was_read():
     assert len(watch.read()) == 2
     append(feed, "/b", "/a3")
     assert announced == [2, 6]
+
+
+def test_a_watch_of_a_part_sees_that_and_is_woken_for_nothing_else():
+    asked, woken = [], []
+
+    def tags(found):
+        asked.append(found.revision)
+        return found.key.split("/")[2].split("+")
+
+    feed = Feed(1)
+    append(feed, "/a/n1")
+    parts = {tag: feed.watch("/a/", 1, no_history, lambda: woken.append(1), Part(tags, tag)) for tag in ("n1", "n2")}
+    assert keys(parts["n1"]) == ["/a/n1"]
+    assert keys(parts["n2"]) == []
+    asked.clear()
+    append(feed, "/a/n3", "/b/n1")
+    assert woken == []
+    append(feed, "/a/n1+n2", "/a/n2")
+    assert len(woken) == 2
+    assert keys(parts["n1"]) == ["/a/n1+n2"]
+    assert keys(parts["n2"]) == ["/a/n1+n2", "/a/n2"]
+    assert asked == [3, 5, 6]  # each event of the prefix once, however many parts there are
+    assert parts["n1"].revision == 6
+
+
+def test_parts_are_forgotten_with_their_last_watch():
+    def tags(_):
+        raise AssertionError("nobody watches a part")
+
+    feed = Feed(1)
+    part = Part(tags, "n1")
+    for watch in [feed.watch("/", 1, no_history, None, part) for _ in range(2)]:
+        watch.close()
+    append(feed, "/a")

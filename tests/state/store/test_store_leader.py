@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.snapshot import Key
-from state.store import StoreError, StoreUnavailableError, open_store
+from state.store import FencedError, StoreError, StoreUnavailableError, open_store
 from state.store.layout import decode, path_of
 from state.store.leader import Candidate, Terms
 
@@ -82,6 +82,42 @@ def test_clocks_need_not_agree(stores):
     assert b.tick(ahead + 74 * SECOND)
 
 
+def test_what_an_earlier_leader_still_writes_is_refused(stores):
+    """However late it notices."""
+    a, b = candidates(stores)
+    a.tick(0)
+    b.tick(0)
+    before = a.fence
+    stores[0].create("/a", b"", before)
+    assert b.tick(15 * SECOND)
+    with pytest.raises(FencedError):
+        stores[0].create("/b", b"", before)
+    stores[1].create("/b", b"", b.fence)
+    assert not a.tick(16 * SECOND)
+    assert a.fence is None
+
+
+def test_a_leader_goes_on_behind_its_fence(stores):
+    a, _ = candidates(stores)
+    a.tick(0)
+    fence = a.fence
+    a.tick(2 * SECOND)
+    assert a.fence == fence
+    a.step_down()
+    assert not a.leads(2 * SECOND)
+    assert a.tick(3 * SECOND)
+    assert a.fence.revision > fence.revision
+
+
+def test_when_the_lease_of_another_runs_out_is_known(stores):
+    a, b = candidates(stores)
+    a.tick(0)
+    b.tick(SECOND)
+    assert b.runs_out == 16 * SECOND
+    assert not b.tick(b.runs_out - 1)
+    assert b.tick(b.runs_out)
+
+
 def test_a_leader_that_cannot_reach_the_store_leads_until_its_deadline():
     store = open_store("memory:")
     a = Candidate(store, "a", name="manager", terms=TERMS)
@@ -131,5 +167,8 @@ def test_never_do_two_lead_at_the_same_time(steps):
         for who, pause in steps:
             everyone[who].tick(now * SECOND)
             for second in range(now, now + pause + 1):
-                assert sum(candidate.leads(second * SECOND) for candidate in everyone) <= 1
+                leaders = [candidate for candidate in everyone if candidate.leads(second * SECOND)]
+                assert len(leaders) <= 1
+                for leader in leaders:
+                    assert store.get(leader.fence.key).revision == leader.fence.revision
             now += pause

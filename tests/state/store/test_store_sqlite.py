@@ -12,7 +12,7 @@ import pytest
 
 from state.store import ABSENT, StoreFullError, StoreUnavailableError, Write
 from state.store.conformance import StoreConformance
-from state.store.sqlite import SqliteStore
+from state.store.sqlite import SqliteStore, Ticket
 
 
 class TestSqlite(StoreConformance):
@@ -112,13 +112,14 @@ def test_writers_that_come_together_share_a_commit(path):
 
 
 def test_an_interrupted_publication_leaves_no_gap(path, monkeypatch):
-    """A signal between the commit and the news: what was missed comes from the file."""
+    """Something happens between the commit and the news: what was missed comes from the file."""
     with SqliteStore(str(path)) as store, store.watch("/", 1) as watch:
         with monkeypatch.context() as patch:
-            patch.setattr(store.feed, "append", Mock(side_effect=KeyboardInterrupt))
-            with pytest.raises(KeyboardInterrupt):
+            patch.setattr(store.feed, "append_locked", Mock(side_effect=MemoryError))
+            with pytest.raises(StoreUnavailableError, match="interrupted by MemoryError"):
                 store.create("/a", b"")
-        store.create("/b", b"")
+        assert store.create("/b", b"").revision == 3
+        assert [entry.key for entry in store.list("/").entries] == ["/a", "/b"]
         news = [event.key for event in [*watch.read(), *watch.read()]]
         assert news == ["/a", "/b"]
 
@@ -131,3 +132,27 @@ def test_a_hundred_thousand_objects_are_there_at_once(path):
         assert store.revision() == revision
         page = store.list("/registry/pods/", limit=500)
         assert page.remaining == 99_500
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_who_wants_to_know_of_a_commit_is_told_before_and_after_it(is_late):
+    told, ticket = [], Ticket([])
+    if is_late:
+        ticket.settle(None)
+    ticket.call(lambda: told.append(1))
+    if not is_late:
+        assert not told
+        ticket.settle(None)
+    assert told
+
+
+def test_a_commit_of_many_writes_of_the_same_keys_is_what_they_lead_to(path):
+    """More rows than one statement takes, deletions among them."""
+    with SqliteStore(str(path)) as store:
+        first = store.write([Write(f"/{number}", b"1", ABSENT) for number in range(300)])
+        deletions = [Write(entry.key, None, entry.revision) for entry in first[::2]]
+        store.write([*deletions, *(Write(entry.key, b"2", ABSENT) for entry in first[:20:2])])
+        before = store.list("").entries
+        assert len(before) == 160
+    with SqliteStore(str(path)) as store:
+        assert store.list("").entries == before
