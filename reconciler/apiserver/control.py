@@ -1,132 +1,188 @@
-"""The control plane of an API server: controllers and scheduler work from list and watch of its store, on a workspace
-that follows it, and write back what they decide, each write on the condition that nobody else was there before.
+"""The control plane of an API server: controllers and scheduler work on a workspace that is kept equal to its store,
+and what they decide is stored.
 
-Everything is level-triggered: a write that is refused means that the workspace takes over what the store has, and looks
+Everything is level-triggered: where a write is refused the workspace takes over what the store has, and they look
 again.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from reconciler.apiserver import wire
 from reconciler.apiserver.admission import PodAdmission
 from reconciler.apiserver.api import Api
+from reconciler.apiserver.compaction import Compactor
 from reconciler.apiserver.event_limits import EventLimits
-from reconciler.apiserver.storage import Storage
+from reconciler.apiserver.leadership import Leadership, NotLeadingError
+from reconciler.apiserver.mirror import Mirror
 from reconciler.cycle import Cycle
+from reconciler.extensions import installed_concerns
 from reconciler.live.events import Recorder
 from rules import make_concerns
+from rules.account_secrets import AccountSecrets, Issue
+from rules.actions import Action
+from rules.actions import Event as Reported
 from rules.concern import Concern
 from rules.events import event_of
 from rules.namespaces import Namespaces
+from rules.node_lifecycle import NodeLifecycle
 from rules.quotas import Quotas
 from rules.services import CLUSTER_CIDR, Services
 from state.errors import StateError
-from state.objects import AnyObject
-from state.snapshot import Change, Key, Snapshot
-from state.store.feed import Watch
-from state.store.records import ABSENT, Entry, Event, Refused, StoreError, Write
+from state.objects import Event
+from state.store.layout import ROOT
+from state.workspace import Workspace
 
 log = structlog.get_logger("reconciler")
 
-_ALL = "/registry/"
 #: Seconds after which a control plane that failed starts again.
 _PAUSE = 1.0
 #: Longest wait for news, so that a change of the clock is noticed.
 _PATIENCE = 5.0
+#: Actions of one turn, after which they are stored and news are looked at: nobody can have it create for minutes.
+MOST_ACTIONS = 10_000
+#: How long a quota stays charged for what isn't stored (µs).
+_CHARGED = 5_000_000
+#: Seconds between two looks at whether it leads now.
+_STANDBY = 0.1
 
 
-def control_concerns(cidrs: Sequence[str] = (CLUSTER_CIDR,), root_ca: str = "") -> list[Concern]:
-    """Kubernetes' controllers and scheduler, as a control plane with an API server runs them."""
-    return make_concerns(Services(cidrs), Quotas(), Namespaces(root_ca))
+def control_concerns(
+    cidrs: Sequence[str] = (CLUSTER_CIDR,), root_ca: str = "", *, tokens: bool = True, issue: Issue | None = None
+) -> list[Concern]:
+    """Kubernetes' controllers and scheduler, as a control plane with an API server runs them, and those of installed
+    distributions. The arguments are those of ``Services``, ``Namespaces`` and ``AccountSecrets``.
+
+    Raises:
+        ExtensionError: one that is installed can't be used.
+    """
+    installed = [concern() for concern in installed_concerns().values()]
+    given = (Services(cidrs), Quotas(_CHARGED), NodeLifecycle(listens=True))
+    first = (Namespaces(root_ca, tokens=tokens), AccountSecrets(issue, root_ca))
+    return [*first, *make_concerns(*given, *installed)]
 
 
 class ControlPlane:
-    """Controllers over an ``Api``. ``turn`` is to be called again and again, by one thread; ``start`` has one do so."""
+    """Controllers over an ``Api``. ``turn`` is to be called again and again, by one thread; ``start`` has one do so.
 
-    def __init__(self, api: Api, concerns: Callable[[], Sequence[Concern]] = control_concerns) -> None:
-        self._api, self._concerns = api, concerns
-        self._storage: Storage = api.storage
+    The store is read at the first turn. Hands may act on ``ws`` between turns: what they observed there is stored by
+    ``push``, and what they report by ``record``.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        concerns: Callable[[], Sequence[Concern]] = control_concerns,
+        *,
+        on_ready: Callable[[], None] | None = None,
+        leadership: Leadership | None = None,
+    ) -> None:
+        self._leadership = leadership or Leadership(api.storage.store)
+        self._api, self._concerns, self._on_ready = api, concerns, on_ready
+        self._compactor = Compactor(api.storage.store)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._begin()
+        self._mirror: Mirror | None = None
+        #: Is told of the events that are recorded, once they are in the workspace.
+        self.on_events: Callable[[Sequence[Event]], None] = lambda _: None
+        #: How often a rule failed.
+        self.failures = 0
+        #: Is told after each turn what was done and reported, and how many seconds it took.
+        self.on_turn: Callable[[Sequence[Action], Sequence[Reported], float], None] = lambda *_: None
 
-    def _begin(self) -> None:
-        """Reads everything, and watches from there on."""
-        store = self._storage.store
-        page = store.list(_ALL)
-        #: The revision of each object that the workspace has.
-        self._revisions: dict[Key, int] = {}
-        objects = []
-        for entry in page.entries:
-            found = self._decoded(entry)
-            if found is not None:
-                self._revisions[Key.of(found)] = entry.revision
-                objects.append(found)
-        self._watch: Watch = store.watch(_ALL, page.revision)
-        self._cycle = Cycle(Snapshot.of(objects, page.revision), self._concerns())
+    def begin(self) -> None:
+        """Reads everything, into a new workspace, and watches from there on.
+
+        Raises:
+            StoreError: the store can't be read.
+        """
+        self.close()
+        self._mirror = mirror = Mirror(self._api.storage, self._on_ready, self._leadership.write)
+        self._cycle = Cycle(mirror.snapshot, self._concerns())
+        mirror.attach(self._cycle.ws)
+        self._cycle.ctx.on_failure = self._leave_alone
         self._cycle.ctx.admission = PodAdmission(self._cycle.ws)
         self._recorder = Recorder()
         self._limits = EventLimits(self._cycle.ws)
-        self._written: list[Change] = []
-        self._is_observing = False
         #: Whether nothing was looked at yet.
         self._is_fresh = True
-        self._cycle.ws.listen(self._note)
+        #: Whether there was more to do than one turn does.
+        self._is_behind = False
 
-    def _note(self, change: Change) -> None:
-        if not self._is_observing:
-            self._written.append(change)
+    def _leave_alone(self, failure: StateError) -> None:
+        """Goes on with the other objects: nobody can stop all controllers with one that is odd."""
+        self.failures += 1
+        log.error("a rule failed, and its object is left alone until it changes", cause=str(failure))
 
-    def _decoded(self, entry: Entry) -> AnyObject | None:
-        resource = self._storage.registry.of_key(entry.key)
-        return None if resource is None else self._storage.object_of(resource, entry)
+    def close(self) -> None:
+        """Watches no more, until it begins again."""
+        if self._mirror is not None:
+            self._mirror.close()
+            self._mirror = None
+
+    @property
+    def ws(self) -> Workspace:
+        """The state that is worked on: another one whenever it ``begin`` s again."""
+        return self._cycle.ws
+
+    @property
+    def wake_at(self) -> int | None:
+        """When something is due though nothing changes (µs since the epoch), or None."""
+        return self._cycle.wake_at
 
     # -- a thread of its own -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Runs it in a thread until ``stop``."""
+        """Runs it in a thread until ``stop``; it acts as long as it leads."""
         self._thread = threading.Thread(target=self._run, name="control-plane", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Ends the thread, and the watch."""
         self._stopped.set()
-        self._watch.close()
+        if self._mirror is not None:
+            self._mirror.close()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                self.turn(self._patience())
+                if self._leadership.leads():
+                    self.turn(self._patience())
+                else:
+                    self._stand_by()
             except ValueError:
                 if not self._stopped.is_set():  # the watch was closed, and not by ``stop``
                     raise
+            except NotLeadingError as error:
+                log.warning("the controllers stop in the middle of their work", cause=str(error))
+                self.close()
             except StateError as error:
-                self._restart(error)
+                if self._stopped.is_set():
+                    return
+                log.error("the control plane failed and starts again", cause=str(error), retry_in_seconds=_PAUSE)
+                self.close()
+                self._stopped.wait(_PAUSE)
 
-    def _restart(self, error: StateError) -> None:
-        if self._stopped.is_set():
-            return
-        log.error("the control plane failed and starts again", cause=str(error), retry_in_seconds=_PAUSE)
-        while not self._stopped.wait(_PAUSE):
-            try:
-                self._watch.close()
-                self._begin()
-            except StoreError as again:
-                log.error("the control plane can't read the store", cause=str(again), retry_in_seconds=_PAUSE)
-            else:
-                return
+    def _stand_by(self) -> None:
+        """Waits while another server's controllers act. What they delete isn't remembered here either."""
+        self.close()
+        storage = self._api.storage
+        with storage.store.watch(ROOT, storage.store.revision()) as watch:
+            while not self._stopped.is_set() and not self._leadership.leads():
+                for event in watch.read(_STANDBY):
+                    if event.value is None:
+                        storage.forget(event.key, event.revision)
 
     def _patience(self) -> float:
-        if self._is_fresh:
+        if self._mirror is None or self._is_fresh or self._is_behind:
             return 0.0
-        at = self._cycle.wake_at
+        at = self.wake_at
         if at is None:
             return _PATIENCE
         return min(max((at - self._api.clock()) / 1e6, 0.0), _PATIENCE)
@@ -139,22 +195,41 @@ class ControlPlane:
         Returns whether anything was new, written or due.
 
         Raises:
-            StateError: a rule failed, or rules undo each other.
-            StoreError: the store can't be read or written.
+            StateError: a rule failed, or rules undo each other; ``begin`` again.
+            StoreError: the store can't be read or written; the same.
         """
-        events = self._watch.read(timeout)
+        if self._mirror is None:
+            self.begin()
+        assert self._mirror is not None
+        is_new = self._mirror.pull(timeout)
+        started = time.perf_counter()
         self._is_fresh = False
-        self._take_over(events)
         now = self._api.clock()
         ctx = self._cycle.ctx
         ctx.start(now)
-        self._cycle.settle(now)
-        reported = (*filter(None, map(event_of, ctx.actions)), *ctx.events)
-        self._recorder.record(self._cycle.ws, self._limits.worth_recording(reported, now), now)
-        self._cycle.ws.commit()
-        written, self._written = self._written, []
-        self._write_back(written)
-        return bool(events or written)
+        self._is_behind = not self._cycle.settle(now, MOST_ACTIONS)
+        self.record((*filter(None, map(event_of, ctx.actions)), *ctx.events), now)
+        is_pushed = self.push()
+        self._compactor.tick(now)
+        self.on_turn(ctx.actions, ctx.events, time.perf_counter() - started)
+        return is_pushed or is_new or self._is_behind
+
+    def record(self, reported: Iterable[Reported], now: int) -> list[Event]:
+        """Puts into the workspace what was reported at ``now`` (µs since the epoch); returns the events."""
+        stored = self._recorder.record(self.ws, self._limits.worth_recording(reported, now), now)
+        if stored:
+            self.on_events(stored)
+        return stored
+
+    def push(self) -> bool:
+        """Stores what was changed in the workspace, and says whether there was anything.
+
+        Raises:
+            StoreError: the store can't be written; ``begin`` again.
+        """
+        assert self._mirror is not None
+        self.ws.commit()
+        return self._mirror.push()
 
     def settle(self, limit: int = 1000) -> None:
         """Takes turns until nothing is left to do now.
@@ -166,83 +241,3 @@ class ControlPlane:
             if not self.turn():
                 return
         raise StateError(f"no rest after {limit} turns of the control plane")
-
-    def _take_over(self, events: Iterable[Event]) -> None:
-        """What others wrote; what it wrote itself it knows."""
-        changes = []
-        for event in events:
-            if event.value is None:
-                assert event.previous is not None
-                found = self._decoded(event.previous)
-                if found is not None and self._is_news(key := Key.of(found), event.revision):
-                    self._storage.forget(event.key, event.revision)
-                    del self._revisions[key]
-                    changes.append(Change(key, None, None))
-            else:
-                found = self._decoded(Entry(event.key, event.value, event.revision))
-                if found is not None and self._is_news(key := Key.of(found), event.revision, ABSENT):
-                    self._revisions[key] = event.revision
-                    changes.append(Change(key, None, found))
-        self._observe(changes)
-
-    def _is_news(self, key: Key, revision: int, unknown: int | None = None) -> bool:
-        known = self._revisions.get(key, unknown)
-        return known is not None and revision > known
-
-    def _observe(self, changes: Sequence[Change]) -> None:
-        self._is_observing = True
-        try:
-            self._cycle.observe(changes)
-        finally:
-            self._is_observing = False
-
-    # -- writing back --------------------------------------------------------------------------------------------------
-
-    def _write_back(self, changes: Sequence[Change]) -> None:
-        """Stores what was decided, in order. What follows a refused write of the same object isn't tried."""
-        refused: set[Key] = set()
-        batch: dict[Key, Write] = {}
-        for change in changes:
-            if change.key in batch:
-                refused |= self._flush(batch)
-                batch = {}
-            if change.key not in refused:
-                write = self._write_of(change)
-                if write is not None:
-                    batch[change.key] = write
-        self._flush(batch)
-
-    def _write_of(self, change: Change) -> Write | None:
-        key, _, new = change
-        resource = self._storage.registry.of_table(key.kind)
-        if resource is None:
-            return None
-        at = resource.key(key.namespace, key.name)
-        known = self._revisions.get(key, ABSENT)
-        if new is not None:
-            return Write(at, wire.encode(new), known)
-        return None if known == ABSENT else Write(at, None, known)
-
-    def _flush(self, batch: dict[Key, Write]) -> set[Key]:
-        """Stores writes to different objects; returns those that were refused."""
-        refused = set()
-        results = self._storage.store.write(list(batch.values()))
-        for (key, write), result in zip(batch.items(), results, strict=True):
-            if isinstance(result, Refused):
-                refused.add(key)
-                self._take_back(key, result.current)
-            elif write.value is None:
-                self._storage.forget(write.key, result.revision)
-                self._revisions.pop(key, None)
-            else:
-                self._revisions[key] = result.revision
-        return refused
-
-    def _take_back(self, key: Key, current: Entry | None) -> None:
-        """Takes over what the store has instead of what was to be written."""
-        found = None if current is None else self._decoded(current)
-        if current is None or found is None:
-            self._revisions.pop(key, None)
-        else:
-            self._revisions[key] = current.revision
-        self._observe([Change(key, None, found)])
