@@ -18,15 +18,16 @@ One code path serves the library, batch, ``up`` and HTTP. From the outside in:
 ``writer``           create and update, step by step as a registry does them
 ``patching``         patches of all types; ``patches`` has JSON patch and merge patch, ``strategic`` the third
 ``apply_patch``      server-side apply and ``managedFields``: a ``FieldManagement`` (see ``writer``)
-``admission``        the default admission plug-ins: mutating before validation, validating after it
+``admission``        the default admission plug-ins: mutating before validation, validating after it; ``quota`` charges
+                     ResourceQuotas
 ``allocation``       cluster IPs and node ports at the moment when a Service is stored
-                     (``limits``: LimitRanges; ``quota``: ResourceQuotas)
 ``strategy``         what a registry does to an object before it is stored: what may be written by whom
 ``decode``,          a body to an object with Go's error messages; an object to the bytes that are stored and sent
-``wire``             (``gojson``, ``gotypes`` and ``zeros`` know how Go reads)
+``wire``             (``gojson``, ``gotypes``, ``govalues`` and ``zeros`` know how Go reads, ``strict`` what it warns)
 ``selection``        label and field selectors of a request
 ``resources``        ``Registry``: what is served under which path; CustomResourceDefinitions add to it
-``storage``          objects in a ``state.store``: keys, revisions, a cache of decoded objects
+``storage``          objects in a ``state.store``: keys, revisions, a cache of decoded objects; ``reported`` has those
+                     that aren't stored (the metrics API)
 ``watching``         one watch of the store fanned out to any number of clients
 ``bootstrap``        what every cluster has from its first moment
 ``control``          controllers and scheduler on the same store: list, watch, decide, write back
@@ -40,7 +41,11 @@ Around these:
 ``auth``             ASGI middleware: who sends a request, whether they may, the audit log; ``auth_server`` puts keys,
                      users and middleware of a server together (``Security``), ``auth_tokens`` knows bearer tokens,
                      ``auth_reviews`` answers access reviews and TokenRequests
-``rbac``             what roles and bindings in the store allow; ``rbac_policy``: those that every cluster has
+``rbac``             what roles and bindings in the store allow; ``rbac_policy``: those that every cluster has;
+                     ``rbac_escalation``: nobody gives rights that they don't have
+``connections``      what clients may not do to others: dawdle, flood, never read; ``load``: how much is done at once
+``health``           /healthz, /livez, /readyz
+``metrics``          Prometheus' format; ``measured``: what is measured of a server, and /metrics
 ``tls``,             certificate authority, serving and client certificates; the file that clients are configured by
 ``kubeconfig``
 ``tables``           ``meta.k8s.io`` Tables with the columns of ``reconciler.printers``
@@ -49,7 +54,7 @@ Around these:
 ``protobuf``         bodies in Kubernetes' protocol buffers, which Go clients send, as JSON
 ``apply_patch``      with ``apply_fields`` (sets of fields), ``apply_shapes`` (what of a type is owned how) and
                      ``apply_walk`` (values and their fields)
-``crd``              serves what is defined in the store; ``crd_kind`` checks definitions, ``crd_schema`` custom
-                     resources, ``crd_columns`` are their printer columns
+``crd``              serves what is defined in the store; ``crd_kind`` checks definitions, ``crd_schema`` and
+                     ``crd_rules`` custom resources, ``crd_columns`` are their printer columns
 ===================  =================================================================================================
 """

@@ -4,24 +4,24 @@ some say no after it was.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from reconciler.apiserver.limits import limit_pod, limit_problems
 from reconciler.apiserver.quota import QuotaAdmission
 from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.status import forbidden, not_found
 from reconciler.apiserver.storage import Storage
-from rules.admission import admit, admit_update
-from state.identity import SAFE_LETTERS, name_suffix
+from rules.admission import Admission as ControllerAdmission
+from rules.admission import ForbiddenError, admit, admit_update, ranges_of
+from rules.limits import limit_problem
+from rules.taints import NO_SCHEDULE, NOT_READY
+from state.identity import name_suffix
 from state.objects import (
     AnyObject,
     ConfigMapProjection,
     DownwardAPIProjection,
     DownwardAPIVolumeFile,
     KeyToPath,
-    LimitRange,
     Namespace,
     Node,
     Object,
@@ -39,6 +39,7 @@ from state.objects import (
     Volume,
     VolumeMount,
     VolumeProjection,
+    kind_key,
     replace,
 )
 from state.quantity import compare
@@ -52,7 +53,7 @@ _SYSTEM_CLASSES = ("system-cluster-critical", "system-node-critical")
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS = 3607
 _ROOT_CA = "kube-root-ca.crt"
-_NOT_READY = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
+_NEW = Taint(key=NOT_READY, effect=NO_SCHEDULE)
 _MODE = 0o644
 #: Specs of pods that are remembered with their token.
 _REMEMBERED = 4096
@@ -89,6 +90,7 @@ class Admission:
     def __init__(self, storage: Storage) -> None:
         self._lookup = StoredObjects(storage)
         self._quotas = QuotaAdmission(storage)
+        self._accounts = _Accounts()
 
     # -- before validation ---------------------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ class Admission:
         Raises:
             ApiError: one of them refuses it.
         """
+        name = name or obj.metadata.generate_name or ""
         self._check_namespace(resource, obj, name)
         if isinstance(obj, Pod):
             obj = self._complete_pod(obj, name)
@@ -118,7 +121,7 @@ class Admission:
         if found is None:
             raise not_found("namespaces", "", namespace)
         if found.metadata.deletion_timestamp is not None or found.status.phase == "Terminating":
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            why = _terminating(namespace)
             cause = {
                 "reason": "NamespaceTerminating",
                 "message": f"namespace {namespace} is being terminated",
@@ -127,11 +130,7 @@ class Admission:
             raise forbidden(resource.plural, resource.group, name, why, [cause])
 
     def _complete_pod(self, pod: Pod, name: str) -> Pod:
-        """LimitRanger, ServiceAccount and the refusals of Priority, in this order."""
-        namespace = pod.metadata.namespace
-        ranges = self._lookup.objects(LimitRange, namespace)
-        if ranges:
-            pod = limit_pod(pod, ranges)
+        """ServiceAccount, and the refusals of Priority."""
         pod = replace(pod, spec=self._with_account(pod, name))
         self._check_priority(pod.spec, name)
         return pod
@@ -141,15 +140,8 @@ class Admission:
         account = spec.service_account_name or "default"
         found = self._lookup.find(ServiceAccount, namespace, account)
         if found is None:
-            why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
-            raise forbidden("pods", "", name, why)
-        spec = replace(spec, service_account_name=account, service_account=account)
-        if found.image_pull_secrets and not spec.image_pull_secrets:
-            spec = replace(spec, image_pull_secrets=found.image_pull_secrets)
-        wanted = spec.automount_service_account_token
-        if wanted is None:
-            wanted = found.automount_service_account_token
-        return spec if wanted is False else with_token(spec, f"kube-api-access-{_random_suffix()}")
+            raise forbidden("pods", "", name, _no_account(namespace, account))
+        return self._accounts.completed(spec, namespace, found)
 
     def _check_priority(self, spec: PodSpec, name: str) -> None:
         wanted = spec.priority_class_name
@@ -175,15 +167,27 @@ class Admission:
         Raises:
             ApiError: one of them refuses it.
         """
-        if isinstance(obj, Pod | PersistentVolumeClaim):
-            ranges = self._lookup.objects(LimitRange, obj.metadata.namespace)
-            problems = limit_problems(obj, ranges) if ranges else []
-            if problems:
-                why = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-                raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
+        self._check_limits(resource, obj)
+        self._check_default(resource, obj)
         self._quotas.charge(resource, obj, dry_run=dry_run)
 
-    def check_changed(self, resource: Resource, new: AnyObject, old: AnyObject) -> None:
+    def _check_default(self, resource: Resource, obj: AnyObject) -> None:
+        """Priority: of the classes one at most is for pods that name none."""
+        if isinstance(obj, PriorityClass) and obj.global_default:
+            for other in self._lookup.objects(PriorityClass):
+                if other.global_default and other.metadata.name != obj.metadata.name:
+                    name = other.metadata.name
+                    why = f"PriorityClass {name} is already marked as default. Only one default can exist"
+                    raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
+
+    def _check_limits(self, resource: Resource, obj: AnyObject) -> None:
+        if isinstance(obj, Pod | PersistentVolumeClaim):
+            ranges = ranges_of(self._lookup, obj.metadata.namespace)
+            why = limit_problem(obj, ranges) if ranges else None
+            if why is not None:
+                raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
+
+    def check_changed(self, resource: Resource, new: AnyObject, old: AnyObject, *, dry_run: bool = False) -> None:
         """The validating plug-ins' say about a change.
 
         Raises:
@@ -191,6 +195,10 @@ class Admission:
         """
         if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):
             self._check_resize(new, old)
+            if new.metadata.deletion_timestamp is None:
+                self._check_limits(resource, new)
+        self._check_default(resource, new)
+        self._quotas.charge(resource, new, old, dry_run=dry_run)
 
     def _check_resize(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
         """PersistentVolumeClaimResize: only what a class allows to grow may be asked to grow."""
@@ -219,43 +227,49 @@ class Admission:
             raise forbidden("namespaces", "", name, "this namespace may not be deleted")
 
 
-class PodAdmission:
-    """What admission does to the pods that controllers make, given the state that they work on.
+class PodAdmission(ControllerAdmission):
+    """What admission does to what controllers make, given the state that they work on.
 
     Pods of one template share their spec, before and after: the volume of the token has a name that follows from it.
     """
 
     def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
-        #: By the identity of a spec (which is kept, so that no other can have it) and the namespace.
-        self._known: dict[tuple[int, str], tuple[PodSpec, PodSpec]] = {}
+        super().__init__(ws, charges=True)
+        self._accounts = _Accounts()
 
     def __call__(self, obj: AnyObject) -> AnyObject:
-        """A new object as it is stored."""
-        if not isinstance(obj, Pod):
-            complete = _COMPLETE.get(type(obj))
-            return obj if complete is None else complete(obj)
-        namespace = obj.metadata.namespace
-        ranges = [each for each in self._ws.objects(LimitRange) if each.metadata.namespace == namespace]
-        if ranges:
-            return limit_pod(replace(obj, spec=self._with_token(obj.spec, namespace)), ranges)
-        return replace(obj, spec=self._with_token(obj.spec, namespace))
+        """A new object as it is stored.
 
-    def _with_token(self, spec: PodSpec, namespace: str) -> PodSpec:
-        known = self._known.get((id(spec), namespace))
-        if known is not None:
-            return known[1]
-        account = self._ws.find(ServiceAccount, namespace, spec.service_account_name or "default")
-        wanted = spec.automount_service_account_token
-        if wanted is None and account is not None:
-            wanted = account.automount_service_account_token
-        if account is None or wanted is False:
-            return spec
-        completed = with_token(spec, f"kube-api-access-{name_suffix(f'{namespace}/{spec!r}')}")
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[id(spec), namespace] = (spec, completed)
-        return completed
+        Raises:
+            ForbiddenError: it isn't.
+        """
+        namespace = obj.metadata.namespace
+        found = self._ws.find(Namespace, "", namespace) if namespace else None
+        if found is not None and found.metadata.deletion_timestamp is not None:
+            raise ForbiddenError(kind_key(obj), obj.metadata, _terminating(namespace), quietly=True)
+        if isinstance(obj, Pod):
+            obj = replace(obj, spec=self._with_account(obj))
+        else:
+            complete = _COMPLETE.get(type(obj))
+            obj = obj if complete is None else complete(obj)
+        return super().__call__(obj)
+
+    def _with_account(self, pod: Pod) -> PodSpec:
+        spec, namespace = pod.spec, pod.metadata.namespace
+        name = spec.service_account_name or "default"
+        account = self._ws.find(ServiceAccount, namespace, name)
+        if account is None:
+            meta = replace(pod.metadata, name="" if pod.metadata.generate_name else pod.metadata.name)
+            raise ForbiddenError(Pod.kind, meta, _no_account(namespace, name))
+        return self._accounts.completed(spec, namespace, account)
+
+
+def _terminating(namespace: str) -> str:
+    return f"unable to create new content in namespace {namespace} because it is being terminated"
+
+
+def _no_account(namespace: str, account: str) -> str:
+    return f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
 
 
 def _size(claim: PersistentVolumeClaim) -> Any:
@@ -263,8 +277,35 @@ def _size(claim: PersistentVolumeClaim) -> Any:
     return None if resources is None else resources.requests.get("storage")
 
 
-def _random_suffix() -> str:
-    return "".join(secrets.choice(SAFE_LETTERS) for _ in range(5))
+class _Accounts:
+    """Completes pods by their accounts. Pods that share a spec share the completed one."""
+
+    def __init__(self) -> None:
+        #: By the identity of a spec (which is kept, so that no other can have it), with the account that it was for.
+        self._known: dict[tuple[int, str], tuple[PodSpec, ServiceAccount, PodSpec]] = {}
+
+    def completed(self, spec: PodSpec, namespace: str, account: ServiceAccount) -> PodSpec:
+        """The spec with what the account gives it."""
+        known = self._known.get((id(spec), namespace))
+        if known is not None and known[1] is account:
+            return known[2]
+        name = account.metadata.name
+        named = replace(spec, service_account_name=name, service_account=name)
+        completed = with_account(named, account, f"kube-api-access-{name_suffix(f'{namespace}/{spec!r}')}")
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[id(spec), namespace] = (spec, account, completed)
+        return completed
+
+
+def with_account(spec: PodSpec, account: ServiceAccount, volume: str) -> PodSpec:
+    """The pod with what its account gives it: secrets for images, and a token unless one of both doesn't want it."""
+    if account.image_pull_secrets and not spec.image_pull_secrets:
+        spec = replace(spec, image_pull_secrets=account.image_pull_secrets)
+    wanted = spec.automount_service_account_token
+    if wanted is None:
+        wanted = account.automount_service_account_token
+    return spec if wanted is False else with_token(spec, volume)
 
 
 def with_token(spec: PodSpec, volume: str) -> PodSpec:
@@ -320,9 +361,9 @@ def _with_finalizer(finalizer: str) -> Callable[[Any], AnyObject]:
 
 def _taint(node: Node) -> Node:
     """TaintNodesByCondition: nothing is placed on a node before it was found ready."""
-    if any((taint.key, taint.effect) == (_NOT_READY.key, _NOT_READY.effect) for taint in node.spec.taints):
+    if any((taint.key, taint.effect) == (_NEW.key, _NEW.effect) for taint in node.spec.taints):
         return node
-    return replace(node, spec=replace(node.spec, taints=(*node.spec.taints, _NOT_READY)))
+    return replace(node, spec=replace(node.spec, taints=(*node.spec.taints, _NEW)))
 
 
 _COMPLETE: dict[type, Callable[[Any], AnyObject]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,9 @@ from reconciler.apiserver import wire
 from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.storage import Storage, Stored
 from state.store.records import Entry
+
+#: How many items of a list are put together.
+PIECE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,21 @@ class Listing:
         return meta
 
     @property
+    def pieces(self) -> Iterator[bytes]:
+        """The list as it is sent, a few hundred kilobytes at a time."""
+        resource, entries = self.resource, self.entries
+        typed = resource.type is not None
+        yield wire.list_head(resource.kind, resource.api_version, self.meta)
+        for start in range(0, len(entries), PIECE):
+            some = entries[start : start + PIECE]
+            items = b",".join([wire.list_item(entry.value, entry.revision, typed=typed) for entry in some])
+            yield b"," + items if start else items
+        yield wire.LIST_END
+
+    @property
     def body(self) -> bytes:
         """The list as it is sent."""
-        resource = self.resource
-        typed = resource.type is not None
-        items = (wire.list_item(entry.value, entry.revision, typed=typed) for entry in self.entries)
-        return wire.list_of(resource.kind, resource.api_version, self.meta, items)
+        return b"".join(self.pieces)
 
     @property
     def document(self) -> Any:

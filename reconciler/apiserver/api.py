@@ -21,7 +21,7 @@ from reconciler.apiserver.selection import Selection, selection
 from reconciler.apiserver.status import ApiError, expired, not_found, too_large_revision
 from reconciler.apiserver.storage import Storage, continue_token, read_continue
 from reconciler.apiserver.subresources import Subresources
-from reconciler.apiserver.watching import WatchStream
+from reconciler.apiserver.watching import Told, WatchStream
 from reconciler.apiserver.writer import FieldManagement, Sent, Writer, Written
 from rules.services import CLUSTER_CIDR, NODE_PORTS
 from state.store.base import Store
@@ -63,6 +63,7 @@ class Api:
     ) -> None:
         self.registry = Registry()
         self.storage = Storage(store, self.registry)
+        self._told = Told()
         self.clock = clock
         services = self.registry.of_table("Service")
         assert services is not None
@@ -157,7 +158,7 @@ class Api:
             ApiError: the selectors make no sense.
         """
         chosen = selection(place.resource, options.labels, options.fields)
-        return WatchStream(self.storage, place, chosen, options, on_ready)
+        return WatchStream(self.storage, place, chosen, options, told=self._told, on_ready=on_ready)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

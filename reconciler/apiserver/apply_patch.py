@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 from reconciler.apiserver import wire
@@ -18,8 +17,9 @@ from reconciler.apiserver.apply_fields import (
     union,
     with_parents,
 )
-from reconciler.apiserver.apply_shapes import Shape, shape_of, shape_of_custom
+from reconciler.apiserver.apply_shapes import Shape, shape_of, shape_of_built_in, shape_of_custom
 from reconciler.apiserver.apply_walk import Difference, compare, faults, fields_of, merge, without
+from reconciler.apiserver.field_changes import NOT_OWNED, blank, change_of
 from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.status import ApiError, internal
@@ -32,23 +32,6 @@ _APPLY, _UPDATE = "Apply", "Update"
 _BEFORE = "before-first-apply"
 #: Older updates are put together once there are more than so many.
 _MAX_UPDATES, _ANCIENT = 10, "ancient-changes"
-#: What nobody owns: it identifies the object, or the server sets it.
-_NOT_OWNED: Fields = {
-    "f:apiVersion": {},
-    "f:kind": {},
-    "f:metadata": {
-        ".": {},
-        "f:clusterName": {},
-        "f:creationTimestamp": {},
-        "f:generation": {},
-        "f:managedFields": {},
-        "f:name": {},
-        "f:namespace": {},
-        "f:resourceVersion": {},
-        "f:selfLink": {},
-        "f:uid": {},
-    },
-}
 
 
 class Manager(NamedTuple):
@@ -86,16 +69,15 @@ class ManagedFields:
         self._schema_of = schema_of
 
     def _shape(self, resource: Resource) -> Shape:
-        return shape_of(resource.type) if resource.type is not None else shape_of_custom(self._schema_of(resource))
+        if isinstance(resource.merged, str):
+            return shape_of_built_in(resource.merged)
+        return shape_of_custom(self._schema_of(resource)) if resource.merged is None else shape_of(resource.merged)
 
     def updated(  # noqa: PLR0917 - as FieldManagement has it
         self, resource: Resource, live: AnyObject | None, new: AnyObject, manager: str, subresource: str, now: int
     ) -> AnyObject:
         """The object about to be stored, with the record that the change leads to."""
-        shape = self._shape(resource)
-        before = _blank(resource) if live is None else wire.document(live)
-        change = compare(before, wire.document(new), shape)
-        change = _within(resource, Difference(*(difference(each, _NOT_OWNED) for each in change)), subresource)
+        change = change_of(resource, self._shape(resource), live, new, subresource)
         entries = _read(new)
         if entries is None:
             entries = {} if live is None else _read(live) or {}
@@ -134,39 +116,14 @@ class ManagedFields:
             _check_conflicts(others, change)
         time = last.time if result == document else format_time(now)
         entries = _without_changed(others, change)
-        entries[applier] = _Entry(difference(wanted, _NOT_OWNED), time)
+        entries[applier] = _Entry(difference(wanted, NOT_OWNED), time)
         result["metadata"] = {**(result.get("metadata") or {}), "managedFields": _written(entries)}
         return result
 
     def _first(self, resource: Resource, document: Json, shape: Shape) -> _Entries:
         """The record of an object that has none."""
-        everything = difference(compare(_blank(resource), document, shape).changed, _NOT_OWNED)
+        everything = difference(compare(blank(resource), document, shape).changed, NOT_OWNED)
         return {Manager(_BEFORE, _UPDATE, resource.api_version, ""): _Entry(everything, None)}
-
-
-def _blank(resource: Resource) -> Json:
-    """What an object is compared with when it is made: the zero value of its type."""
-    if resource.type is None:
-        return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
-    return _blank_of(resource.type)
-
-
-@cache
-def _blank_of(kind: type[Any]) -> Json:
-    return wire.document(kind())
-
-
-def _within(resource: Resource, change: Difference, subresource: str) -> Difference:
-    """The part of a change that the path written to is for."""
-    if "status" not in resource.subresources or subresource not in ("", "status"):
-        return change
-    wants_status = subresource == "status"
-
-    def part(fields: Fields) -> Fields:
-        kept = {"f:status", "f:metadata"} if wants_status else fields.keys() - {"f:status"}
-        return {step: child for step, child in fields.items() if step in kept}
-
-    return Difference(part(change.changed), part(change.removed))
 
 
 def _check(resource: Resource, manifest: Mapping[str, Any], shape: Shape) -> None:

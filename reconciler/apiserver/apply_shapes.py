@@ -1,7 +1,8 @@
 """What server-side apply has to know of a type: what is owned field by field, and what as a whole.
 
 Kubernetes declares it with ``listType``, ``listMapKey``, ``mapType`` and ``structType``; the tables follow the structs
-of ``state.objects``. Merge keys of strategic merge patch are the same but for lists with two keys.
+of ``state.objects``, and the messages of kinds without one. Merge keys of strategic merge patch are the same but for
+lists with two keys.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import inspect
 
+from reconciler.apiserver.messages import Field, fields_of
 from reconciler.apiserver.strategic import MERGE_KEYS
 from state.objects import Object, ObjectMeta
 
@@ -31,10 +33,12 @@ _ATOMIC_STRUCTS = frozenset(
         "ObjectFieldSelector",
         "ObjectReference",
         "ResourceFieldSelector",
+        "RoleRef",
         "ScopeSelector",
         "ScopedResourceSelectorRequirement",
         "SecretKeySelector",
         "SecretReference",
+        "ServiceBackendPort",
         "TopologySelectorTerm",
         "TypedLocalObjectReference",
     ]
@@ -138,6 +142,33 @@ def _list_shape(node: inspect.VarTupleType, struct: str, name: str) -> Shape:
     second, default = _TWO_KEYS.get((struct, name), ("", None))
     keys = (key, second) if second else (key,)
     return Shape("list", item=inner, keys=keys, key_defaults={second: default} if default else {})
+
+
+@cache
+def shape_of_message(message: str) -> Shape:
+    """The shape of a message of a kind without a struct."""
+    struct = message.rpartition(".")[2]
+    if struct in _ATOMIC_STRUCTS:
+        return ATOMIC
+    return Shape("map", lambda: {name: _field_shape(field, struct) for name, field in fields_of(message).items()})
+
+
+def _field_shape(field: Field, struct: str) -> Shape:
+    if field.type == "RawExtension":
+        return UNKNOWN
+    if field.message is None:
+        return Shape("map", item=SCALAR) if field.container == "{}" else ATOMIC if field.container else SCALAR
+    item = shape_of_message(field.message)
+    if not field.container:
+        return item
+    key = MERGE_KEYS.get(struct, {}).get(field.name)
+    return Shape("list", item=item, keys=(key,)) if key else ATOMIC
+
+
+def shape_of_built_in(message: str) -> Shape:
+    """The shape of a whole built-in kind that has no struct."""
+    fields = {**shape_of_message(message).fields, **_TYPE_META, "metadata": shape_of(ObjectMeta)}
+    return Shape("map", lambda: fields)
 
 
 def shape_of_schema(schema: Mapping[str, Any]) -> Shape:

@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, TextIO
 from urllib.parse import parse_qs, unquote
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconciler.apiserver.connections import PEER
 from reconciler.apiserver.http import status_response
-from reconciler.apiserver.rbac import GROUP, MASTERS, Attributes, Authorizer, User
+from reconciler.apiserver.rbac import MASTERS, Attributes, Authorizer, User
 from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed, no_such_resource
 from state.errors import StateError
 
-audit = structlog.get_logger("reconciler.audit")
-
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 _AUTHENTICATED = "system:authenticated"
-#: Where the protocol leaves a client's verified certificate in a request's scope (``scope["state"]``).
-PEER = "peer_certificate"
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _MANY = {"get": "list", "delete": "deletecollection"}
 _READS = frozenset({"get", "list", "watch"})
-#: Who may write a role or bind one could give themselves anything: they need the right to do just that.
-_ESCALATION = {
-    "roles": "escalate",
-    "clusterroles": "escalate",
-    "rolebindings": "bind",
-    "clusterrolebindings": "bind",
-}
-_BOUND = {"rolebindings": "clusterroles", "clusterrolebindings": "clusterroles"}
+_AUTHENTICATION = "authentication.k8s.io"
+_EXTRA = "impersonate-extra-"
 _IMPERSONATED_ACCOUNT = "system:serviceaccount:"
 
 
@@ -119,7 +112,11 @@ def certificate_user(peer: Any) -> User | None:
     return User(name, groups) if name else None
 
 
-@dataclass(frozen=True, slots=True)
+#: Requests that are looked at in threads at once, where the store may have to be waited for.
+_AT_ONCE = 64
+
+
+@dataclass(slots=True)
 class _Seen:
     """A request that has been let in, or not: what is known of it for the log."""
 
@@ -127,9 +124,11 @@ class _Seen:
     user: User
     wanted: Attributes
     started: float
+    #: In whose name they send it, if not in their own.
+    impersonated: User | None = None
 
-    def log(self, code: int) -> None:
-        """Writes the line: for every change, and for every refusal."""
+    def log(self, audit: Any, code: int) -> None:
+        """Writes the line: for every change, and for every refusal. Never what bodies, queries and tokens say."""
         if self.wanted.verb in _READS and code not in (401, 403):
             return
         scope, headers = self.scope, Headers(scope=self.scope)
@@ -137,8 +136,14 @@ class _Seen:
             "audit",
             user=self.user.name,
             groups=self.user.groups,
+            impersonated=None if self.impersonated is None else self.impersonated.name,
             verb=self.wanted.verb,
             path=scope["path"],
+            group=self.wanted.group,
+            resource=self.wanted.resource,
+            subresource=self.wanted.subresource,
+            namespace=self.wanted.namespace,
+            name=self.wanted.name,
             code=code,
             client=(scope.get("client") or ("",))[0],
             agent=headers.get("user-agent", ""),
@@ -147,42 +152,64 @@ class _Seen:
 
 
 class Secured:
-    """The middleware. ``tokens`` are asked in turn; without any user a request is anonymous, and may do little."""
+    """The middleware. ``tokens`` are asked in turn; without any user a request is anonymous, and may do little.
 
-    def __init__(self, app: ASGIApp, authorizer: Authorizer, tokens: Iterable[Tokens], reviews: Reviews) -> None:
+    What was done is told to ``audit``, a line of JSON each, or if there is none to the log.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        authorizer: Authorizer,
+        tokens: Iterable[Tokens],
+        reviews: Reviews,
+        audit: TextIO | None = None,
+    ) -> None:
         self._app, self._authorizer, self._tokens, self._reviews = app, authorizer, tuple(tokens), reviews
+        self._audit = structlog.get_logger("reconciler.audit") if audit is None else _lines(audit)
+        self._at_once: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return  # a WebSocket: nothing speaks that here
         seen = _Seen(scope, ANONYMOUS, Attributes("", path=scope["path"]), time.perf_counter())
         try:
-            user = self._user(scope)
-            seen = _Seen(scope, user, seen.wanted, seen.started)
-            wanted = attributes(scope["method"], unquote(scope["path"]), scope["query_string"])
-            user = self._impersonated(user, Headers(scope=scope))
-            seen = _Seen(scope, user, wanted, seen.started)
-            self.check(user, wanted)
-            scope["user"] = user
-            response = await self._reviews.answer(Request(scope, receive), user, wanted)
+            if self._authorizer.is_slow:
+                await to_thread.run_sync(self._admit, scope, seen, limiter=self._limiter())
+            else:
+                self._admit(scope, seen)
+            response = await self._reviews.answer(Request(scope, receive), scope["user"], seen.wanted)
         except ApiError as error:
             response = status_response(error)
         except (StateError, RecursionError) as error:
             response = status_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
         except ClientDisconnect:
             return
-        await (response or self._app)(scope, receive, _told(send, seen.log))
+        await (response or self._app)(scope, receive, _told(send, partial(seen.log, self._audit)))
+
+    def _limiter(self) -> CapacityLimiter:
+        if self._at_once is None:
+            self._at_once = CapacityLimiter(_AT_ONCE)
+        return self._at_once
+
+    def _admit(self, scope: Scope, seen: _Seen) -> None:
+        """Finds out who sends a request and what is wanted, and lets them do that."""
+        seen.user = user = self._user(scope)
+        seen.wanted = attributes(scope["method"], scope["path"], scope["query_string"])
+        other = self._impersonated(user, Headers(scope=scope))
+        if other is not user:
+            seen.impersonated = other
+        self.check(other, seen.wanted)
+        scope["user"], scope["wanted"] = other, seen.wanted
 
     def _user(self, scope: Scope) -> User:
+        user = certificate_user(scope.get("state", {}).get(PEER))
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
+        if user is None and scheme.lower() == "bearer":
             user = next(filter(None, (known.user(token.strip()) for known in self._tokens)), None)
             if user is None:
                 raise unauthorized()
-        else:
-            user = certificate_user(scope.get("state", {}).get(PEER))
         return ANONYMOUS if user is None else _authenticated(user)
 
     def check(self, user: User, wanted: Attributes) -> None:
@@ -193,18 +220,12 @@ class Secured:
         """
         if not self._authorizer.allows(user, wanted):
             raise denial(user, wanted)
-        right = _ESCALATION.get(wanted.resource) if wanted.group == GROUP and wanted.verb not in _READS else None
-        if right is None or "delete" in wanted.verb:
-            return
-        more = wanted._replace(verb=right, resource=_BOUND.get(wanted.resource, wanted.resource))
-        if not self._authorizer.allows(user, more):
-            raise denial(user, more)
 
     def _impersonated(self, user: User, headers: Headers) -> User:
         name, groups = headers.get("impersonate-user"), headers.getlist("impersonate-group")
-        uid = headers.get("impersonate-uid", "")
-        if name is None:
-            if groups or uid:
+        uid, extra = headers.get("impersonate-uid", ""), _extra(headers)
+        if not name:
+            if groups or uid or extra:
                 raise ApiError(
                     500, "InternalError", "Internal error occurred: requested groups without impersonating a user"
                 )
@@ -214,19 +235,43 @@ class Secured:
             namespace, _, account = name.removeprefix(_IMPERSONATED_ACCOUNT).partition(":")
             who = Attributes("impersonate", resource="serviceaccounts", namespace=namespace, name=account)
         wanted = [who, *(Attributes("impersonate", resource="groups", name=group) for group in groups)]
+        wanted += [
+            Attributes("impersonate", _AUTHENTICATION, resource="userextras", subresource=key, name=value)
+            for key, values in extra
+            for value in values
+        ]
         if uid:
-            wanted.append(Attributes("impersonate", group="authentication.k8s.io", resource="uids", name=uid))
+            wanted.append(Attributes("impersonate", _AUTHENTICATION, resource="uids", name=uid))
         for each in wanted:
             if not self._authorizer.allows(user, each):
                 raise denial(user, each)
         if not groups and name.startswith(_IMPERSONATED_ACCOUNT):
             groups = ["system:serviceaccounts", f"system:serviceaccounts:{who.namespace}"]
-        other = User(name, tuple(groups), uid)
-        return other if name == ANONYMOUS.name else _authenticated(other)
+        other = User(name, tuple(groups), uid, extra)
+        if name != ANONYMOUS.name:
+            return _authenticated(other)
+        return other if ANONYMOUS.groups[0] in groups else replace(other, groups=(*groups, *ANONYMOUS.groups))
+
+
+def _extra(headers: Headers) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What else is to be known of an impersonated user: headers ``Impersonate-Extra-KEY``, the key escaped."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        if name.startswith(_EXTRA):
+            found.setdefault(unquote(name.removeprefix(_EXTRA)), []).append(value)
+    return tuple((key, tuple(values)) for key, values in sorted(found.items()))
 
 
 def _authenticated(user: User) -> User:
-    return user if _AUTHENTICATED in user.groups else User(user.name, (*user.groups, _AUTHENTICATED), user.uid)
+    return user if _AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, _AUTHENTICATED))
+
+
+def _lines(file: TextIO) -> Any:
+    """A logger that writes to a file of its own, whatever else is logged."""
+    stamp = structlog.processors.TimeStamper(fmt="iso", key="time")
+    line = structlog.processors.JSONRenderer(ensure_ascii=False)
+    logger = structlog.WriteLogger(file)
+    return structlog.wrap_logger(logger, processors=[stamp, line], wrapper_class=structlog.BoundLogger)
 
 
 def _told(send: Send, log: Callable[[int], None]) -> Send:

@@ -8,7 +8,8 @@ import csv
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -19,8 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from reconciler.apiserver.rbac import User
 from reconciler.apiserver.tls import CertificateError
 from state.errors import StateError
+from state.snapshot import Key
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+#: Who issues the tokens that Secrets hold.
+LEGACY_ISSUER = "kubernetes/serviceaccount"
+_LEGACY = "kubernetes.io/serviceaccount"
+#: What tokens may be bound to.
+BINDABLE = ("Pod", "Node", "Secret")
 _SIZE = 32
 _SECOND = 1_000_000
 _ACCOUNTS = "system:serviceaccounts"
@@ -98,30 +105,81 @@ def account_user(namespace: str, name: str, uid: str) -> User:
     return User(f"system:serviceaccount:{namespace}:{name}", (_ACCOUNTS, f"{_ACCOUNTS}:{namespace}"), uid)
 
 
+class Bound(NamedTuple):
+    """The object that a token is good as long as: a Pod, Node or Secret of the account's namespace."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+class Claims(NamedTuple):
+    """What a token says: whose it is, what it is bound to, and its id. One that a Secret holds names that."""
+
+    namespace: str
+    name: str
+    uid: str
+    bound: Bound | None = None
+    id: str = ""
+    secret: str = ""
+
+
 class AccountTokens:
     """Issues tokens of ServiceAccounts and reads them. Times are µs since the epoch."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
 
-    def issue(self, namespace: str, name: str, uid: str, *, audiences: list[str], seconds: int, now: int) -> str:
-        """A token that is good for some seconds."""
+    def issue(
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        audiences: list[str],
+        seconds: int,
+        now: int,
+        bound: Bound | None = None,
+    ) -> str:
+        """A token that is good for some seconds, and as long as the object that it is bound to."""
         start = now // _SECOND
-        claims = {
-            "aud": audiences or [ISSUER],
-            "exp": start + seconds,
-            "iat": start,
-            "iss": ISSUER,
-            "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}},
-            "nbf": start,
-            "sub": f"system:serviceaccount:{namespace}:{name}",
-        }
+        about: dict[str, Any] = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}}
+        if bound is not None:
+            about[bound.kind.lower()] = {"name": bound.name, "uid": bound.uid}
+        return self._signed(
+            {
+                "aud": audiences or [ISSUER],
+                "exp": start + seconds,
+                "iat": start,
+                "iss": ISSUER,
+                "jti": str(uuid4()),
+                "kubernetes.io": about,
+                "nbf": start,
+                "sub": f"system:serviceaccount:{namespace}:{name}",
+            }
+        )
+
+    def issue_for_secret(self, secret: Key, account: str, uid: str) -> str:
+        """A token without an end, for a Secret of type kubernetes.io/service-account-token; the same each time."""
+        return self._signed(
+            {
+                "iss": LEGACY_ISSUER,
+                f"{_LEGACY}/namespace": secret.namespace,
+                f"{_LEGACY}/secret.name": secret.name,
+                f"{_LEGACY}/service-account.name": account,
+                f"{_LEGACY}/service-account.uid": uid,
+                "sub": f"system:serviceaccount:{secret.namespace}:{account}",
+            }
+        )
+
+    def _signed(self, claims: Mapping[str, Any]) -> str:
         signed = b".".join((_encoded(orjson.dumps(_HEADER)), _encoded(orjson.dumps(claims))))
-        r, s = decode_dss_signature(self._key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        r, s = decode_dss_signature(self._key.sign(signed, algorithm))
         return b".".join((signed, _encoded(r.to_bytes(_SIZE) + s.to_bytes(_SIZE)))).decode()
 
-    def claims(self, token: str, now: int, audience: str = ISSUER) -> tuple[str, str, str] | None:
-        """Namespace, name and uid of the ServiceAccount that a token is of; None if it isn't good (any more)."""
+    def claims(self, token: str, now: int, audience: str = ISSUER) -> Claims | None:
+        """What a token says; None if it isn't good (any more)."""
         parts = token.encode("utf-8", "replace").split(b".")
         if len(parts) != 3:
             return None
@@ -133,10 +191,25 @@ class AccountTokens:
             self._key.public_key().verify(encode_dss_signature(*pair), signed, ec.ECDSA(hashes.SHA256()))
         except (ValueError, binascii.Error, InvalidSignature):
             return None
-        if header != _HEADER or not _is_good(claims, now, audience):
+        if header != _HEADER:
             return None
-        account = claims["kubernetes.io"]["serviceaccount"]
-        return claims["kubernetes.io"]["namespace"], account["name"], account["uid"]
+        if claims["iss"] == LEGACY_ISSUER:
+            return _of_secret(claims) if audience == ISSUER else None
+        return _of_request(claims) if _is_good(claims, now, audience) else None
+
+
+def _of_request(claims: Mapping[str, Any]) -> Claims:
+    about = claims["kubernetes.io"]
+    kind = next((kind for kind in BINDABLE if kind.lower() in about), "")
+    bound = Bound(kind, **about[kind.lower()]) if kind else None
+    account = about["serviceaccount"]
+    return Claims(about["namespace"], account["name"], account["uid"], bound, claims.get("jti", ""))
+
+
+def _of_secret(claims: Mapping[str, Any]) -> Claims:
+    parts = ("namespace", "service-account.name", "service-account.uid", "secret.name")
+    namespace, name, uid, secret = (claims[f"{_LEGACY}/{part}"] for part in parts)
+    return Claims(namespace, name, uid, secret=secret)
 
 
 def _is_good(claims: Mapping[str, Any], now: int, audience: str) -> bool:
@@ -153,4 +226,6 @@ def _encoded(data: bytes) -> bytes:
 
 
 def _decoded(data: bytes) -> bytes:
+    if data.endswith(b"="):
+        raise ValueError("tokens have no padding")
     return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""What every cluster has from its first moment: namespaces, priority classes, the Service of the API itself."""
+"""What every cluster has from its first moment: namespaces and priority classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.writer import Sent
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-_MANAGER = WriteOptions(manager="kube-apiserver")
+MANAGER = WriteOptions(manager="kube-apiserver")
 
 
 def _objects() -> list[dict[str, Any]]:
@@ -40,20 +40,27 @@ def _objects() -> list[dict[str, Any]]:
 
 
 def bootstrap(api: Api) -> None:
-    """Makes what isn't there yet."""
+    """Makes what isn't there yet, and reports the parts of the control plane: they run as long as this process."""
     make_missing(api, _objects())
+    resource = api.registry.of_kind("v1", "ComponentStatus")
+    assert resource is not None
+    healthy = {"type": "Healthy", "status": "True", "message": "ok"}
+    for name in ("controller-manager", "etcd-0", "scheduler"):
+        status = {"apiVersion": "v1", "kind": "ComponentStatus", "metadata": {"name": name}, "conditions": [healthy]}
+        api.storage.reported.report(resource, api.storage.read(resource, status))
 
 
 def make_missing(api: Api, manifests: Iterable[dict[str, Any]]) -> None:
-    """Makes those cluster-scoped objects that aren't there yet; what is there stays as it is."""
+    """Makes those objects that aren't there yet; what is there stays as it is."""
     for manifest in manifests:
         resource = api.registry.of_kind(manifest["apiVersion"], manifest["kind"])
         assert resource is not None
-        if api.storage.entry(resource, "", manifest["metadata"]["name"]) is not None:
+        namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
+        if api.storage.entry(resource, namespace, name) is not None:
             continue
         decoded = api.writer.decoder.manifest(manifest, resource)
         try:
-            api.writer.create(Place(resource), Sent.of(decoded, _MANAGER))
+            api.writer.create(Place(resource, namespace), Sent.of(decoded, MANAGER))
         except ApiError as error:
             if error.reason != "AlreadyExists":  # another server on the same store was first
                 raise

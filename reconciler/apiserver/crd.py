@@ -16,9 +16,9 @@ from reconciler.apiserver.options import DeleteOptions, ListOptions, WriteOption
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.tables import Layout, built_in_layout
+from state.errors import StateError
 from state.objects import AnyObject, CustomObject, Opaque, replace
 from state.store.feed import Watch
-from state.store.records import CompactedError, StoreUnavailableError
 from state.times import format_time
 
 log = structlog.get_logger("reconciler")
@@ -29,6 +29,8 @@ FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _OPTIONS = WriteOptions(manager="kube-apiserver")
 #: Seconds after which a definition that waits for its objects to go is looked at again.
 _AGAIN = 0.5
+#: Seconds after which they are all looked at again when the store has failed.
+_PAUSE = 1.0
 
 
 def schema_of(resource: Resource) -> Mapping[str, Any] | None:
@@ -47,7 +49,7 @@ class Definitions:
         api.registry.add(self._resource)
         self._served: dict[str, list[Resource]] = {}
         self._leaving: set[str] = set()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._watch: Watch | None = None
         self._thread = threading.Thread(target=self._follow, name="definitions", daemon=True)
 
@@ -58,7 +60,7 @@ class Definitions:
 
     def stop(self) -> None:
         """Follows no more."""
-        self._stopped = True
+        self._stopped.set()
         if self._watch is not None:
             self._watch.close()
         self._thread.join()
@@ -73,26 +75,37 @@ class Definitions:
         store = self._api.storage.store
         page = self._api.storage.page(self._resource, "")
         self._watch = store.watch(self._resource.prefix, page.revision)
-        names = set()
-        for entry in page.entries:
-            obj = self._api.storage.object_of(self._resource, entry)
-            names.add(obj.metadata.name)
-            self._see(obj)
-        for name in self._served.keys() - names:
-            self._forget(name)
+        names = [self._resource.place(entry.key)[1] for entry in page.entries]
+        for name in (*names, *sorted(self._served.keys() - set(names))):
+            self._look(name)
 
     def _follow(self) -> None:
-        while not self._stopped:
+        while not self._stopped.is_set():
             try:
-                assert self._watch is not None
-                events = self._watch.read(_AGAIN if self._leaving else None)
-            except CompactedError:
-                self._list()
-                continue
-            except (StoreUnavailableError, ValueError):  # the store or the watch was closed
-                return
-            for name in {self._resource.place(event.key)[1] for event in events} | self._leaving:
-                self._look(name)
+                if self._watch is None:
+                    self._list()
+                if not self._stopped.is_set():
+                    self._take_over()
+            except ValueError:
+                if not self._stopped.is_set():  # the watch was closed, and not by ``stop``
+                    raise
+            except (ApiError, StateError) as error:
+                if not self._stopped.is_set():
+                    log.error("definitions can't be followed now", cause=str(error), retry_in_seconds=_PAUSE)
+                    self._unwatch()
+                    self._stopped.wait(_PAUSE)
+
+    def _take_over(self) -> None:
+        """Looks at what has changed, and again at what is to go."""
+        assert self._watch is not None
+        events = self._watch.read(_AGAIN if self._leaving else None)
+        for name in sorted({self._resource.place(event.key)[1] for event in events} | self._leaving):
+            self._look(name)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _look(self, name: str) -> None:
         """Looks at one definition as it is now."""
@@ -103,6 +116,8 @@ class Definitions:
         try:
             self._see(stored.object)
         except ApiError as error:
+            if error.code >= 500:  # it isn't the definition's fault
+                raise
             log.error("a definition can't be followed", name=name, cause=error.message)
 
     def _see(self, obj: AnyObject) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from reconciler.apiserver.crd_columns import json_path
+from reconciler.apiserver.crd_rules import REASONS, RULES, has_rules, rule_problems
 from reconciler.apiserver.crd_schema import compiled, defaulted, problems, pruned
 from reconciler.apiserver.resources import VERBS, Resource, Subresource
+from reconciler.apiserver.versions import Conversion
+from rules.scale import ScalePaths
 from state.errors import Problem, invalid, not_supported, required
 from state.names import dns1035_label, dns1123_subdomain
 from state.objects import AnyObject, CustomObject
@@ -18,6 +21,10 @@ Json = dict[str, Any]
 _SCOPES = ("Cluster", "Namespaced")
 _CHANGE = ("get", "patch", "update")
 _DEPTH = 100
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class DefinedKind:
     schema: Mapping[str, Any]
     columns: tuple[Mapping[str, Any], ...] = ()
 
+    @cached_property
+    def has_rules(self) -> bool:
+        """Whether there is more to be checked than types and bounds."""
+        return has_rules(self.schema)
+
     def completed(self, body: Json) -> tuple[Json, list[str]]:
         """The body pruned and defaulted, and the paths of what was unknown."""
         unknown: list[str] = []
@@ -34,26 +46,36 @@ class DefinedKind:
         return defaulted(kept, self.schema), unknown
 
     def problems(self, new: AnyObject, old: AnyObject | None) -> Iterable[Problem]:
-        """What the schema doesn't allow."""
+        """What the schema doesn't allow; its rules are about objects that have nothing else wrong."""
         assert isinstance(new, CustomObject)
-        # metadata is there, and is checked elsewhere
-        return problems(
-            {**new.body.value, "metadata": {}, "kind": new.kind, "apiVersion": new.api_version}, self.schema
-        )
+        whole = _identified(new)
+        found = list(problems({**whole, "metadata": {}}, self.schema))
+        yield from found
+        if self.has_rules and found:
+            yield invalid("<nil>", None, _UNCHECKED)
+        elif self.has_rules:
+            yield from rule_problems(whole, _identified(old) if isinstance(old, CustomObject) else None, self.schema)
+
+
+def _identified(obj: CustomObject) -> Json:
+    """An object as its schema's rules see it."""
+    meta = {"name": obj.metadata.name, "generateName": obj.metadata.generate_name}
+    told = {name: text for name, text in meta.items() if text}
+    return {**obj.body.value, "metadata": told, "kind": obj.kind, "apiVersion": obj.api_version}
 
 
 def defined(definition: CustomObject) -> list[Resource]:
     """The resources that a definition (a right one) asks for: one for each served version."""
     spec = definition.body.value["spec"]
     names = spec["names"]
+    served = [version for version in spec["versions"] if version["served"]]
+    stored = next((version for version in served if version["storage"]), served[0] if served else None)
     found = []
-    for version in spec["versions"]:
-        if not version["served"]:
-            continue
+    for version in served:
         parts = version.get("subresources") or {}
         subresources = {}
         if "scale" in parts:
-            subresources["scale"] = Subresource("Scale", _CHANGE, "autoscaling", "v1")
+            subresources["scale"] = Subresource("Scale", _CHANGE, "autoscaling", "v1", ScalePaths.of(parts["scale"]))
         if "status" in parts:
             subresources["status"] = Subresource(names["kind"], _CHANGE)
         schema = version["schema"]["openAPIV3Schema"]
@@ -71,9 +93,30 @@ def defined(definition: CustomObject) -> list[Resource]:
                 subresources=subresources,
                 is_custom=True,
                 custom=DefinedKind(schema, tuple(version.get("additionalPrinterColumns") or ())),
+                conversion=None if stored is version else _renamed(spec["group"], names["kind"], stored, version),
+                warnings=_warnings(spec["group"], names["kind"], version),
             )
         )
     return found
+
+
+def _warnings(group: str, kind: str, version: Json) -> tuple[str, ...]:
+    """What is said with each answer in a version that is out of date."""
+    if version.get("deprecated") is not True:
+        return ()
+    told = version.get("deprecationWarning")
+    return (told if isinstance(told, str) and told else f"{group}/{version['name']} {kind} is deprecated",)
+
+
+def _renamed(group: str, kind: str, stored: Any, version: Json) -> Conversion:
+    """The conversion None: versions differ in nothing but their name."""
+    return Conversion(
+        stored=(f"{group}/{stored['name']}", kind),
+        own=(f"{group}/{version['name']}", kind),
+        to_stored=dict,
+        from_stored=dict,
+        fields={},
+    )
 
 
 class DefinitionKind:
@@ -175,9 +218,28 @@ def _versions_problems(versions: Any) -> Iterator[Problem]:
             yield required(f"{where}.schema.openAPIV3Schema", "schemas are required")
         else:
             yield from _root_problems(root, f"{where}.schema.openAPIV3Schema")
-        if not isinstance(version.get("subresources") or {}, dict):
-            yield invalid(f"{where}.subresources", str(version["subresources"]), "must be a map")
+        # as kube-apiserver, which keeps what all versions have in common outside of them
+        yield from _parts_problems(
+            version.get("subresources"), f"{where if len(versions) > 1 else 'spec'}.subresources"
+        )
         yield from _columns_problems(version.get("additionalPrinterColumns") or [], where)
+
+
+def _parts_problems(parts: Any, path: str) -> Iterator[Problem]:
+    if not isinstance(parts or {}, dict):
+        yield invalid(path, str(parts), "must be a map")
+    elif parts and "scale" in parts:
+        scale = parts["scale"] if isinstance(parts["scale"], dict) else {}
+        for field, places in _SCALE_PATHS.items():
+            where, value = f"{path}.scale.{field}", scale.get(field)
+            if not value and len(places) == 1:
+                yield required(where)
+            elif value and not isinstance(value, str):
+                yield invalid(where, str(value), "must be a string")
+            elif value and not value.startswith(tuple(f".{place}." for place in places)):
+                either = "either " if len(places) > 1 else ""
+                named = " or ".join(f".{place}" for place in places)
+                yield invalid(where, value, f"should be a json path under {either}{named}")
 
 
 def _root_problems(root: Json, path: str) -> Iterator[Problem]:
@@ -186,6 +248,12 @@ def _root_problems(root: Json, path: str) -> Iterator[Problem]:
     yield from _schema_problems(root, path, _DEPTH)
 
 
+#: Where a custom resource may keep the parts of its scale.
+_SCALE_PATHS = {
+    "specReplicasPath": ("spec",),
+    "statusReplicasPath": ("status",),
+    "labelSelectorPath": ("status", "spec"),
+}
 _MAPS_OF_SCHEMAS, _LISTS_OF_SCHEMAS = ("properties",), ("allOf", "anyOf", "oneOf")
 _NUMBERS = ("maxItems", "minItems", "maxLength", "minLength", "maxProperties", "minProperties")
 _BOUNDS = ("maximum", "minimum", "multipleOf")
@@ -214,8 +282,24 @@ def _schema_problems(schema: Any, path: str, depth: int) -> Iterator[Problem]:
     for field in ("required", "x-kubernetes-list-map-keys"):
         if not _is_list_of(str, schema.get(field) or []):
             yield invalid(f"{path}.{field}", str(schema[field]), "must be a list of strings")
+    yield from _rules_problems(schema.get(RULES) or [], f"{path}.{RULES}")
     for where, inner in _inner(schema, path):
         yield from _schema_problems(inner, where, depth - 1)
+
+
+def _rules_problems(rules: Any, path: str) -> Iterator[Problem]:
+    if not _is_list_of(dict, rules):
+        yield invalid(path, str(rules), "must be a list of rules")
+        return
+    for index, rule in enumerate(rules):
+        if not rule.get("rule"):
+            yield required(f"{path}[{index}].rule")
+        for field in ("rule", "message", "messageExpression", "fieldPath", "reason"):
+            if not isinstance(rule.get(field) or "", str):
+                yield invalid(f"{path}[{index}].{field}", str(rule[field]), "must be a string")
+        reason = rule.get("reason")
+        if isinstance(reason, str) and reason and reason not in REASONS:
+            yield not_supported(f"{path}[{index}].reason", reason, tuple(sorted(REASONS)))
 
 
 def _inner(schema: Json, path: str) -> Iterator[tuple[str, Any]]:
@@ -237,7 +321,7 @@ def _pattern_problems(pattern: Any, path: str) -> Iterator[Problem]:
         return
     try:
         compiled(pattern)
-    except re.error as error:
+    except ValueError as error:
         yield invalid(path, pattern, f"must be a valid regular expression, but isn't: {error}")
 
 

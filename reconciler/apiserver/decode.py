@@ -8,16 +8,21 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import orjson
 
-from reconciler.apiserver.gojson import syntax_error
-from reconciler.apiserver.gotypes import found, type_fault
+from reconciler.apiserver.built_in import MistypedError
+from reconciler.apiserver.gojson import GoJsonError, loads
+from reconciler.apiserver.gotypes import is_suspect, type_fault
+from reconciler.apiserver.govalues import found
+from reconciler.apiserver.messages import message_fault
 from reconciler.apiserver.resources import Registry, Resource
 from reconciler.apiserver.status import ApiError, bad_request
+from reconciler.apiserver.strict import Text, faults_of
 from reconciler.apiserver.zeros import without_zeros
 from state.convert import PodSpecs, convert_fast
 from state.diagnose import Diagnosis
 from state.errors import Problem
+from state.kept import exact
 from state.manifests import documents
-from state.objects import AnyObject, CustomObject, ObjectMeta, Opaque, decode_hook
+from state.objects import AnyObject, CustomObject, Object, ObjectMeta, Opaque, Pod, PodSpec, decode_hook, replace
 from state.served import SERVED
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
@@ -26,6 +31,8 @@ BODIES = (JSON, YAML, PROTOBUF)
 #: Go's type that kind and version are read into.
 _TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 _SUMMARY_LENGTH = 30
+#: Messages of small objects that aren't read into a type.
+_SMALL = {"Binding": "core.v1.Binding", "Eviction": "policy.v1.Eviction", "Scale": "autoscaling.v1.Scale"}
 #: The package of a group's internal types, where it isn't the group's first word.
 _PACKAGES = {"": "core", "rbac.authorization.k8s.io": "rbac"}
 _UNREGISTERED = 'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:111"'
@@ -44,11 +51,12 @@ def parse_body(body: bytes, content_type: str, kind: str) -> Any:
     Raises:
         ApiError: it can't be read.
     """
+    if content_type == YAML:
+        return _yaml(body, kind)
     try:
-        return orjson.loads(body) if content_type == JSON else _yaml(body)
-    except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
-        fault = f"json parse error: {syntax_error(body) or error}"
-    raise _unrecognized(kind, fault, body)
+        return loads(body)
+    except GoJsonError as error:
+        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from error
 
 
 def part(data: Any, name: str, kind: str) -> dict[str, Any]:
@@ -60,6 +68,9 @@ def part(data: Any, name: str, kind: str) -> dict[str, Any]:
     version = f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal'
     if not isinstance(data, dict):
         raise bad_request(f"{version} {found(data)} into Go value of type v1.{kind}")
+    fault = message_fault(_SMALL[kind], data) if kind in _SMALL else ""
+    if fault:
+        raise bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {fault}')
     value = data.get(name)
     if value is None:
         return {}
@@ -68,12 +79,13 @@ def part(data: Any, name: str, kind: str) -> dict[str, Any]:
     return value
 
 
-def _yaml(body: bytes) -> Any:
+def _yaml(body: bytes, kind: str) -> Any:
     found_document = next(iter(documents(body)), None)
     if found_document is None:
         return None
     if found_document.problem is not None:
-        raise bad_request(f"error converting YAML to JSON: {found_document.problem}")
+        fault = f"error converting YAML to JSON: yaml: {found_document.problem.message}"
+        raise _unrecognized(kind, fault, body) if kind else bad_request(f"error decoding YAML: {fault}")
     return found_document.value
 
 
@@ -82,8 +94,8 @@ def _unrecognized(kind: str, fault: str, body: bytes) -> ApiError:
     summary = shown.decode("utf-8", "replace") if body[:1] == b"{" else shown.hex()
     if len(body) > _SUMMARY_LENGTH:
         summary += " ..."
-    where = f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind"
-    return bad_request(f"{where}; {fault} ({summary or '<empty>'})")
+    where = f"the object provided is unrecognized (must be of type {kind})"
+    return bad_request(f"{where}: {fault} ({summary or '<empty>'})")
 
 
 class Decoder:
@@ -108,12 +120,18 @@ class Decoder:
         if data is None:
             data = {}
         if not isinstance(data, dict):
-            fault = f"json parse error: json: cannot unmarshal {found(data)} into Go value of type {_TYPE_META}"
-            raise _unrecognized(resource.kind, fault, body)
-        return self.manifest(data, resource, validation)
+            fault = f"json: cannot unmarshal {found(data)} into Go value of type {_TYPE_META}"
+            raise _unrecognized(resource.kind, f"couldn't get version/kind; json parse error: {fault}", body)
+        return self.manifest(data, resource, validation, Text(body, content_type == YAML))
 
-    def manifest(self, data: dict[str, Any], resource: Resource, validation: FieldValidation = "Warn") -> Decoded:
-        """The object of a manifest as plain data.
+    def manifest(
+        self,
+        data: dict[str, Any],
+        resource: Resource,
+        validation: FieldValidation = "Warn",
+        text: Text | None = None,
+    ) -> Decoded:
+        """The object of a manifest as plain data; ``text`` is what that was read from, to be looked at strictly.
 
         Raises:
             ApiError: it isn't one of the resource.
@@ -126,13 +144,15 @@ class Decoder:
             version = resource.version
             raise bad_request(f'{resource.kind} in version "{version}" cannot be handled as a {resource.kind}: {fault}')
         assert result is not None
-        unknown = [f'unknown field "{each.path}"' for each in result[1]]
-        if unknown and validation == "Strict":
+        if validation == "Ignore":
+            return Decoded(result[0])
+        faults = faults_of(text, data, [each.path for each in result[1]], is_custom=resource.is_custom)
+        if validation == "Strict" and any(faults):
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-                f"strict decoding error: {', '.join(unknown)}"
+                f"strict decoding error: {faults}"
             )
-        return Decoded(result[0], tuple(unknown) if validation == "Warn" else ())
+        return Decoded(result[0], (*faults.lines, *faults.fields))
 
     def _check_kind(self, api_version: str, kind: str, resource: Resource) -> None:
         if (api_version, kind) == (resource.api_version, resource.kind):
@@ -153,62 +173,68 @@ class Decoder:
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {fault}')
 
 
-def read(
-    manifest: dict[str, Any], resource: Resource, *, sent: bool = False
-) -> tuple[tuple[AnyObject, tuple[Problem, ...]] | None, str]:
+#: An object with its unknown fields, or Go's message about the first value of a wrong type.
+_Read = tuple[tuple[AnyObject, tuple[Problem, ...]] | None, str]
+
+#: How many specs of pods are remembered, by their JSON, so that the pods of one template share theirs.
+_REMEMBERED = 4096
+_specs = PodSpecs(_REMEMBERED)
+#: Specs as somebody sent them, of which everything was found right.
+_right: dict[bytes, PodSpec] = {}
+
+
+def read(manifest: dict[str, Any], resource: Resource, *, sent: bool = False) -> _Read:
     """The object of a manifest with its unknown fields, or Go's message about the first value of a wrong type.
 
     ``sent`` says that somebody else wrote it, and not ``wire``.
     """
     if resource.type is None:
         return _custom(manifest, resource)
+    spec = manifest.get("spec")
+    if sent and resource.type is Pod and isinstance(spec, dict):
+        return _sent_pod(manifest, spec)
+    return _typed(manifest, resource.type, sent=sent)
+
+
+def _sent_pod(manifest: dict[str, Any], spec: dict[str, Any]) -> _Read:
+    try:
+        text = orjson.dumps(spec)
+    except orjson.JSONEncodeError:
+        return _typed(manifest, Pod, sent=True)
+    known = _right.get(text)
+    if known is not None:
+        rest = {name: value for name, value in manifest.items() if name != "spec"}
+        result, fault = _typed(rest, Pod, sent=True)
+        return (None, fault) if result is None else ((replace(result[0], spec=known), result[1]), "")
+    result, fault = _typed(manifest, Pod, sent=True)
+    if result is not None and not result[1]:
+        if len(_right) >= _REMEMBERED:
+            _right.clear()
+        assert isinstance(result[0], Pod)
+        _right[exact(text)] = result[0].spec
+    return result, fault
+
+
+def _typed(manifest: dict[str, Any], kind: type[Object], *, sent: bool) -> _Read:
     if sent:
-        manifest = without_zeros(manifest, resource.type)
-    quick = convert_fast(manifest, PodSpecs())
+        manifest = without_zeros(manifest, kind)
+    quick = convert_fast(manifest, _specs)
     if quick is not None:
-        fault = type_fault(resource.type, manifest) if sent and _has_custom_scalars(resource) else ""
+        fault = type_fault(kind, manifest) if sent and is_suspect(kind, manifest) else ""
         return (None, fault) if fault else ((quick, ()), "")
-    fault = type_fault(resource.type, manifest)
+    fault = type_fault(kind, manifest)
     if fault:
         return None, fault
     diagnosis = Diagnosis()
-    cleaned = diagnosis.typed(manifest, resource.type)
+    cleaned = diagnosis.typed(manifest, kind)
     if diagnosis.problems:
         return None, str(diagnosis.problems[0])
-    return (msgspec.convert(cleaned, resource.type, dec_hook=decode_hook), tuple(diagnosis.unknown)), ""
+    return (msgspec.convert(cleaned, kind, dec_hook=decode_hook), tuple(diagnosis.unknown)), ""
 
 
-#: Kinds with values that Go checks while it decodes and a struct takes as any text: quantities, base64.
-_CHECKED_WHILE_DECODED = frozenset(
-    [
-        "CronJob",
-        "DaemonSet",
-        "Deployment",
-        "Job",
-        "LimitRange",
-        "Node",
-        "PersistentVolume",
-        "PersistentVolumeClaim",
-        "Pod",
-        "ReplicaSet",
-        "ReplicationController",
-        "ResourceQuota",
-        "Secret",
-        "StatefulSet",
-        "CSIStorageCapacity",
-    ]
-)
-
-
-def _has_custom_scalars(resource: Resource) -> bool:
-    return resource.kind in _CHECKED_WHILE_DECODED
-
-
-def _custom(
-    manifest: Mapping[str, Any], resource: Resource
-) -> tuple[tuple[AnyObject, tuple[Problem, ...]] | None, str]:
+def _custom(manifest: Mapping[str, Any], resource: Resource) -> _Read:
     diagnosis = Diagnosis()
-    metadata = diagnosis.metadata(manifest.get("metadata"))
+    metadata = without_zeros(diagnosis.metadata(manifest.get("metadata")), ObjectMeta)
     body = diagnosis.plain(
         {name: value for name, value in manifest.items() if name not in {"apiVersion", "kind", "metadata"}}
     )
@@ -216,7 +242,10 @@ def _custom(
         return None, str(diagnosis.problems[0])
     unknown: list[str] = []
     if resource.custom is not None:
-        body, unknown = resource.custom.completed(body)
+        try:
+            body, unknown = resource.custom.completed(body)
+        except MistypedError as error:
+            return None, str(error)
     obj = CustomObject(
         api_version=manifest["apiVersion"],
         kind=manifest["kind"],

@@ -20,14 +20,6 @@ _VIRTUAL: dict[str, tuple[dict[str, Any], ...]] = {
             "kind": "Binding",
             "verbs": ["create"],
         },
-        {
-            "name": "componentstatuses",
-            "singularName": "componentstatus",
-            "namespaced": False,
-            "kind": "ComponentStatus",
-            "verbs": ["get", "list"],
-            "shortNames": ["cs"],
-        },
     ),
     "authentication.k8s.io/v1": (
         {
@@ -61,6 +53,32 @@ _VIRTUAL: dict[str, tuple[dict[str, Any], ...]] = {
         )
     ),
 }
+
+
+#: The built-in groups in the order of kube-apiserver's priorities; others come after them, sorted by name.
+_ORDER = (
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
 
 
 def version() -> dict[str, Any]:
@@ -100,7 +118,12 @@ def served_versions(registry: Registry) -> dict[str, list[str]]:
         group, _, name = api_version.rpartition("/")
         if name not in versions.setdefault(group, []):
             versions[group].append(name)
-    return dict(sorted(versions.items()))
+    return {name: versions[name] for name in sorted(versions, key=_rank)}
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Sorts groups by their priority: clients take a short name or kind from the first group that has it."""
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
 
 
 def group(name: str, versions: list[str]) -> dict[str, Any]:
@@ -148,7 +171,8 @@ def _rows(resource: Resource) -> list[dict[str, Any]]:
         main["shortNames"] = list(resource.short)
     if resource.categories:
         main["categories"] = list(resource.categories)
-    main["storageVersionHash"] = _hash(resource)
+    if not resource.is_reported:
+        main["storageVersionHash"] = _hash(resource)
     return [main, *(_row(resource, name, part) for name, part in resource.subresources.items())]
 
 

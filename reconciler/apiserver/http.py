@@ -5,26 +5,31 @@ Authentication and authorisation are middleware around it; they find what a requ
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import orjson
 import structlog
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from reconciler.apiserver import discovery
-from reconciler.apiserver.answers import Answer, Listing
+from reconciler.apiserver import discovery, light
+from reconciler.apiserver.answers import PIECE, Answer, Listing
 from reconciler.apiserver.api import Api
-from reconciler.apiserver.decode import BODIES, JSON, parse_body
-from reconciler.apiserver.options import DeleteOptions, ListOptions, Query, WriteOptions
-from reconciler.apiserver.patching import PATCHES
+from reconciler.apiserver.converted import Asked, as_stored
+from reconciler.apiserver.decode import BODIES, JSON, YAML, parse_body
+from reconciler.apiserver.health import check, health_pages
+from reconciler.apiserver.load import Load
+from reconciler.apiserver.options import UNKNOWN, DeleteOptions, ListOptions, Query, Sender, WriteOptions
+from reconciler.apiserver.patching import APPLY, PATCHES
+from reconciler.apiserver.pod_logs import log_response
 from reconciler.apiserver.protobuf import as_json
 from reconciler.apiserver.render import Form, Layouts, Renderer, built_in_layouts, data, negotiate
+from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.routes import Target, UnknownPathError, target
 from reconciler.apiserver.status import (
     ApiError,
@@ -33,14 +38,27 @@ from reconciler.apiserver.status import (
     not_found,
     unsupported_media_type,
 )
-from reconciler.apiserver.streams import WatchResponse
+from reconciler.apiserver.streams import Bell, WatchResponse
+from reconciler.apiserver.subresources import SCALE
+from state.objects import Service
 
 log = structlog.get_logger("reconciler")
 
+#: Characters of one warning that are told, and of all of a request.
+_ONE_WARNING, _ALL_WARNINGS = 256, 4096
 MAX_BODY_BYTES = 3 * 1024 * 1024
 #: Requests that are worked on at once; more wait.
 MAX_AT_ONCE = 64
-_HEALTH = ("/healthz", "/livez", "/readyz")
+#: Seconds that a client has to send a body: kube-apiserver's ``--request-timeout``.
+BODY_SECONDS = 60.0
+#: What is done without a thread of its own: one object of a built-in kind, and nothing that anybody has to wait for.
+_LIGHT_VERBS = frozenset({"create", "delete", "get", "patch", "update"})
+_LIGHT_PARTS = frozenset({"", "binding", "status"})
+_LIGHT_BYTES = 64 * 1024
+#: YAML takes its time.
+_SLOWLY_READ = frozenset({APPLY, YAML})
+#: What makes a list one of objects that have to be looked at, or of another time.
+_SELECTING = frozenset({"continue", "fieldSelector", "labelSelector"})
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Serves what isn't a resource: a path to an answer.
 Page = Callable[[Request], Awaitable[Response]]
@@ -59,9 +77,15 @@ class Application:
         self.api = api
         self.address = address
         self.layouts = layouts
-        self.pages: dict[str, Page] = {}
         self.ready = True
+        store = check(api.storage.store.revision)
+        shutdown = {"shutdown": lambda: "" if self.ready else "the server is not ready, or stops"}
+        checks = {"healthz": {"etcd": store}, "livez": {}, "readyz": {"etcd": store, **shutdown}}
+        self.pages: dict[str, Page] = dict(health_pages(checks))
+        self.load = Load()
         self._limiter: CapacityLimiter | None = None
+        self._bell: Bell | None = None
+        self._has_light_store = light.prepare(api.storage.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -71,7 +95,7 @@ class Application:
         request = Request(scope, receive)
         response: ASGIApp
         try:
-            response = await self._respond(request)
+            response = self.load.bounded(await self._respond(request))
         except ApiError as error:
             response = status_response(error)
         except UnknownPathError:
@@ -88,8 +112,6 @@ class Application:
         page = self._page(path)
         if page is not None:
             return await page(request)
-        if path in _HEALTH or path.startswith(tuple(f"{each}/" for each in _HEALTH)):
-            return PlainTextResponse("ok") if self.ready else PlainTextResponse("starting", 503)
         form = negotiate(request.headers.get("accept", ""))
         document = self.described(path, form)
         if document is not None:
@@ -135,15 +157,39 @@ class Application:
     async def _on_resource(self, request: Request, path: str, form: Form) -> ASGIApp:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         is_watch = query.get("watch", ("",))[0].lower() not in ("", "false", "0")
-        aim = target(self.api.registry, unquote(path), request.method, is_watch=is_watch)
-        renderer = Renderer(form, self.api.storage, self.layouts, self.api.clock, query)
+        aim = target(self.api.registry, path, request.method, is_watch=is_watch)
+        conversion = aim.place.resource.conversion
+        renderer = Renderer(form, self.api.storage, self.layouts, self.api.clock, query, conversion=conversion)
         if aim.verb == "watch":
             return await self._watch(aim, query, renderer)
-        body = await _body(request) if request.method in _METHODS_WITH_BODY else b""
+        if aim.place.subresource == "log":
+            return await self._in_thread(lambda: log_response(self.api, aim.place, query))
+        body = await read_body(request) if request.method in _METHODS_WITH_BODY else b""
         content_type = request.headers.get("content-type", "").partition(";")[0].strip() or JSON
-        body, content_type = as_json(body, content_type)
-        work = partial(self.perform, aim, query, body, content_type, request.headers.get("user-agent", ""))
-        return await self._in_thread(lambda: self._rendered(work(), renderer))
+        sender = Sender(request.headers.get("user-agent", ""), request.scope.get("user"))
+
+        def work() -> Response:
+            response = self._rendered(self.perform(aim, query, *as_json(body, content_type), sender), renderer)
+            response.raw_headers.extend(_warning_headers(aim.place.resource.warnings))
+            return response
+
+        with self.load.one(is_change=aim.verb not in ("get", "list")):
+            is_light = self._is_light(aim, body, content_type) or (
+                renderer.is_plain and self._is_light_list(aim, query)
+            )
+            return await (light.run(work) if is_light else self._in_thread(work))
+
+    def _is_light(self, aim: Target, body: bytes, content_type: str) -> bool:
+        """Whether a request is soon done, and waits for nothing but the disk."""
+        resource = aim.place.resource
+        is_known = resource.type is not None and resource.conversion is None and resource.type is not Service
+        is_short = aim.verb in _LIGHT_VERBS and aim.place.subresource in _LIGHT_PARTS and len(body) <= _LIGHT_BYTES
+        return self._has_light_store and is_known and is_short and content_type not in _SLOWLY_READ
+
+    def _is_light_list(self, aim: Target, query: Query) -> bool:
+        """Whether it is for a list whose objects nobody has to look at, as it is now."""
+        is_now = query.get("resourceVersion", ("",))[0] in ("", "0")
+        return self._has_light_store and aim.verb == "list" and is_now and not query.keys() & _SELECTING
 
     async def _in_thread(self, work: Callable[[], Response]) -> Response:
         if self._limiter is None:
@@ -153,32 +199,36 @@ class Application:
     def _rendered(self, answer: Answer | Listing, renderer: Renderer) -> Response:
         media = renderer.form.content_type
         if isinstance(answer, Listing):
+            if renderer.is_plain and len(answer.entries) > PIECE:
+                return StreamingResponse(_pieces(answer), media_type=media)
             return Response(renderer.listing(answer), media_type=media)
-        headers = _warning_headers(answer.warnings)
         response = Response(renderer.one(answer), answer.code, media_type=media)
-        for value in headers:
-            response.headers.append("Warning", value)
+        response.raw_headers.extend(_warning_headers(answer.warnings))
         return response
 
     async def _watch(self, aim: Target, query: Query, renderer: Renderer) -> ASGIApp:
         if aim.place.name:
             query = {**query, "fieldSelector": (f"metadata.name={aim.place.name}",)}
-        options = ListOptions.read({**query, "watch": ("true",)})
-        return await WatchResponse.begin(self.api, aim, options, renderer)
+        asked = as_stored(self.api, Asked(aim, query))
+        options = ListOptions.read({**asked.query, "watch": ("true",)})
+        if self._bell is None:
+            self._bell = Bell()
+        return await WatchResponse.begin(self.api, self._bell, asked.aim, options, renderer)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
     def perform(
-        self, aim: Target, query: Query, body: bytes, content_type: str, user_agent: str = ""
+        self, aim: Target, query: Query, body: bytes, content_type: str, sender: Sender = UNKNOWN
     ) -> Answer | Listing:
         """Carries out a request that isn't a watch. Blocks.
 
         Raises:
             ApiError: it is refused.
         """
+        aim, query, body, content_type = as_stored(self.api, Asked(aim, query, body, content_type))
         api, place = self.api, aim.place
         if place.subresource not in ("", "status"):
-            return self._on_part(aim, query, body, content_type, user_agent)
+            return self._on_part(aim, query, body, content_type, sender)
         if aim.verb == "get":
             return api.get(place)
         if aim.verb == "list":
@@ -192,21 +242,21 @@ class Application:
             _check_media(
                 content_type, PATCHES, ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
             )
-            return api.patch(place, body, content_type, WriteOptions.read(query, "PatchOptions", user_agent))
+            return api.patch(place, body, content_type, WriteOptions.read(query, "PatchOptions", sender))
         _check_media(content_type, BODIES, unsupported_media_type(BODIES))
         if aim.verb == "create":
-            return api.create(place, body, WriteOptions.read(query, "CreateOptions", user_agent), content_type)
-        return api.update(place, body, WriteOptions.read(query, "UpdateOptions", user_agent), content_type)
+            return api.create(place, body, WriteOptions.read(query, "CreateOptions", sender), content_type)
+        return api.update(place, body, WriteOptions.read(query, "UpdateOptions", sender), content_type)
 
-    def _on_part(self, aim: Target, query: Query, body: bytes, content_type: str, user_agent: str) -> Answer | Listing:
+    def _on_part(self, aim: Target, query: Query, body: bytes, content_type: str, sender: Sender) -> Answer | Listing:
         parts, place = self.api.subresources, aim.place
         kind = {"create": "CreateOptions", "patch": "PatchOptions"}.get(aim.verb, "UpdateOptions")
-        options = WriteOptions.read(query, kind, user_agent)
+        options = WriteOptions.read(query, kind, sender)
         if place.subresource == "scale":
             if aim.verb == "get":
-                return _answer(parts.get_scale(place))
+                return _answer(parts.get_scale(place), resource=SCALE)
             change = parts.patch_scale if aim.verb == "patch" else parts.put_scale
-            return _answer(change(place, body, content_type, options))
+            return _answer(change(place, body, content_type, options), resource=SCALE)
         if place.subresource in ("binding", "eviction"):
             do, name = (parts.bind, "Binding") if place.subresource == "binding" else (parts.evict, "Eviction")
             return _answer(do(place, parse_body(body, content_type, name) or {}, options), 201)
@@ -214,9 +264,7 @@ class Application:
             return parts.finalize(place, body, content_type, options)
         if self.api.storage.entry(place.resource, place.namespace, place.name) is None:
             raise not_found(*place.about)
-        if place.subresource == "log":
-            return parts.log(place, query)
-        if place.subresource in ("ephemeralcontainers", "resize"):
+        if place.subresource in ("approval", "ephemeralcontainers", "resize"):
             if aim.verb == "get":
                 return self.api.get(place)
             if aim.verb == "patch":
@@ -226,8 +274,13 @@ class Application:
         raise ApiError(501, "NotImplemented", f"{what} is not supported by this server")
 
 
-def _answer(document: Mapping[str, Any], code: int = 200) -> Answer:
-    return Answer(code, orjson.dumps(document))
+async def _pieces(listing: Listing) -> AsyncIterator[bytes]:
+    for piece in listing.pieces:
+        yield piece
+
+
+def _answer(document: Mapping[str, Any], code: int = 200, resource: Resource | None = None) -> Answer:
+    return Answer(code, orjson.dumps(document), resource=resource)
 
 
 def _check_media(content_type: str, known: tuple[str, ...], error: ApiError) -> None:
@@ -242,15 +295,23 @@ def _delete_options(query: Query, body: bytes, content_type: str) -> DeleteOptio
     return DeleteOptions.read(query, parse_body(body, content_type, "DeleteOptions"))
 
 
-async def _body(request: Request) -> bytes:
-    """The body, if it isn't too long."""
+async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body, if it isn't too long, and comes in time.
+
+    Raises:
+        ApiError: it is, or doesn't.
+    """
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            message = f"Request entity too large: limit is {MAX_BODY_BYTES}"
-            raise ApiError(413, "RequestEntityTooLarge", message)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+                chunks.append(chunk)
+    except TimeoutError as error:
+        message = "Timeout: request did not complete within the allotted timeout"
+        raise ApiError(504, "Timeout", message, {}, headers={"Connection": "close"}) from error
     return b"".join(chunks)
 
 
@@ -264,9 +325,17 @@ def _data_response(document: Any, form: Form) -> Response:
     return Response(data(document, form), media_type=media)
 
 
-def _warning_headers(warnings: tuple[str, ...]) -> list[str]:
-    """Warnings as RFC 7234 has them."""
-    return ['299 - "{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"')) for text in warnings]
+def _warning_headers(warnings: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
+    """Warnings as RFC 7234 has them, within the bounds of kube-apiserver; no header can be smuggled in."""
+    values, left = [], _ALL_WARNINGS
+    for text in warnings:
+        shown = "".join(filter(str.isprintable, text))[:_ONE_WARNING]
+        left -= len(shown)
+        if left < 0:
+            break
+        escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+        values.append((b"warning", f'299 - "{escaped}"'.encode()))
+    return values
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -244,7 +244,7 @@ def _operation_v3(resource: Resource, verb: str, path: str) -> dict[str, Any]:
     answer = {"description": "OK", "content": {_JSON: {"schema": {"$ref": _V3 + name}}}}
     operation = {**_operation(resource, verb, path, is_v3=True), "responses": {"200": answer}}
     if verb == "patch":
-        kinds = (*_PATCHES, *((_STRATEGIC,) if resource.type is not None else ()), _APPLY)
+        kinds = (*_PATCHES, *(() if resource.is_custom else (_STRATEGIC,)), _APPLY)
         operation["requestBody"] = {"content": {kind: {"schema": {}} for kind in kinds}, "required": True}
     elif verb in ("create", "update"):
         operation["requestBody"] = {"content": {_JSON: {"schema": {"$ref": _V3 + name_of(resource)}}}, "required": True}

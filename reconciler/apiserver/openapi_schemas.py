@@ -116,9 +116,9 @@ def _of_type(node: inspect.Type, name: str) -> Schema:
             return {"type": "object", PRESERVE: True}
 
 
-def _property(struct: type[msgspec.Struct], field: inspect.Field) -> Schema:
-    schema = _of_type(field.type, field.encode_name)
-    key = MERGE_KEYS.get(struct.__name__, {}).get(field.encode_name)
+def with_merge_key(schema: Schema, struct: str, field: str) -> Schema:
+    """The schema of a field of a Go struct, with what is said about merging a list."""
+    key = MERGE_KEYS.get(struct, {}).get(field)
     if key is not None:
         schema["x-kubernetes-patch-strategy"] = "merge"
         schema["x-kubernetes-list-type"] = "map" if key else "set"
@@ -144,7 +144,10 @@ def type_meta() -> Schema:
 
 
 def _of_struct(struct: type[msgspec.Struct], fields: tuple[inspect.Field, ...]) -> Schema:
-    properties = {field.encode_name: _property(struct, field) for field in fields}
+    properties = {
+        field.encode_name: with_merge_key(_of_type(field.type, field.encode_name), struct.__name__, field.encode_name)
+        for field in fields
+    }
     if issubclass(struct, Object):
         properties = type_meta() | properties
     schema: Schema = {"type": "object", "description": _summary(struct), "properties": properties}

@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from reconciler.apiserver.openapi_schemas import INT_OR_STRING, META, PRESERVE, QUANTITY, Schema, built_in, type_meta
-from reconciler.apiserver.protobuf import Field, messages
+from reconciler.apiserver.messages import Field, fields_of, messages
+from reconciler.apiserver.openapi_schemas import (
+    INT_OR_STRING,
+    META,
+    PRESERVE,
+    QUANTITY,
+    Schema,
+    built_in,
+    type_meta,
+    with_merge_key,
+)
 
 _META_PACKAGE = "meta.v1."
 _SCALARS: Mapping[str, Schema] = {
@@ -52,13 +61,8 @@ def _schema(message: str) -> Schema:
 
 
 def _properties(message: str) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    for field in messages()[message].values():
-        if field.name:
-            properties[field.name] = _of_field(field)
-        else:
-            properties |= _properties(field.type)
-    return properties
+    struct = message.rpartition(".")[2]
+    return {name: with_merge_key(_of_field(field), struct, name) for name, field in fields_of(message).items()}
 
 
 def _of_field(field: Field) -> Schema:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from reconciler.apiserver.decode import FieldValidation
+from reconciler.apiserver.gotypes import type_fault
+from reconciler.apiserver.govalues import found
+from reconciler.apiserver.rbac import User
 from reconciler.apiserver.status import bad_request, internal, invalid_options
 from state.errors import Problem, forbidden, invalid, not_supported, required
 
@@ -19,30 +23,54 @@ _VALIDATIONS = ("Ignore", "Warn", "Strict")
 _MATCHES = ("Exact", "NotOlderThan")
 _POLICIES = ("Foreground", "Background", "Orphan")
 _MAX_MANAGER = 128
+_INT64 = 2**63
+#: As many as the largest number has; int() of Python takes no end of them.
+_DIGITS = 20
+_SIGNED, _PLAIN = re.compile("[+-]?[0-9]+"), re.compile("[0-9]+")
 #: Who wrote, if neither the request nor its User-Agent says.
 _NOBODY = "unknown"
 
 
-def _first(query: Query, name: str) -> str:
+def read_text(query: Query, name: str) -> str:
+    """What a query says first under a name; "" if nothing."""
     values = query.get(name) or ("",)
     return values[0]
 
 
-def _flag(query: Query, name: str) -> bool | None:
+def read_flag(query: Query, name: str) -> bool | None:
     """A boolean of a query; as in Kubernetes, anything but a clear "no" is a "yes"."""
     if name not in query:
         return None
-    return _first(query, name).lower() not in _FALSE
+    return read_text(query, name).lower() not in _FALSE
 
 
-def _number(query: Query, name: str) -> int | None:
-    text = _first(query, name)
+def read_number(query: Query, name: str) -> int | None:
+    """A number of a query.
+
+    Raises:
+        ApiError: it is none.
+    """
+    text = read_text(query, name)
     if not text:
         return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+    fault = _fault(text, _SIGNED, -_INT64, _INT64 - 1)
+    if fault:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": {fault}')
+    return int(text)
+
+
+def _fault(text: str, form: re.Pattern[str], least: int, most: int) -> str:
+    """What Go's ``strconv`` says about a number; "" if it is one."""
+    if not form.fullmatch(text):
+        return "invalid syntax"
+    digits = text.lstrip("+-").lstrip("0")
+    return "" if len(digits) <= _DIGITS and least <= int(text) <= most else "value out of range"
+
+
+def _unsigned(text: str) -> str:
+    """The whole of Go's message about an unsigned number; "" if it is one."""
+    fault = _fault(text, _PLAIN, 0, 2 * _INT64 - 1)
+    return f'strconv.ParseUint: parsing "{text}": {fault}' if fault else ""
 
 
 def revision_of(text: str) -> int | None:
@@ -53,10 +81,20 @@ def revision_of(text: str) -> int | None:
     """
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()):
-        why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    why = _unsigned(text)
+    if why:
         raise internal(f'resourceVersion: Invalid value: "{text}": {why}')
     return int(text)
+
+
+class Sender(NamedTuple):
+    """Who sends a request, as far as that is known: the client's own word for itself, and the user."""
+
+    agent: str = ""
+    user: User | None = None
+
+
+UNKNOWN = Sender()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +109,34 @@ class WriteOptions:
     is_manager_given: bool = False
     #: Whether the change is an applied manifest, whose owners are known already.
     is_apply: bool = False
+    #: Who writes; None for the server itself, and where nobody is asked who they are.
+    user: User | None = None
 
     @classmethod
-    def read(cls, query: Query, kind: str, user_agent: str = "") -> WriteOptions:
+    def read(cls, query: Query, kind: str, sender: Sender = UNKNOWN) -> WriteOptions:
         """The options of a request; ``kind`` is their kind (``CreateOptions``).
 
         Raises:
             ApiError: some make no sense.
         """
         problems = [*_dry_run_problems(query)]
-        manager = _first(query, "fieldManager")
+        manager = read_text(query, "fieldManager")
         if len(manager) > _MAX_MANAGER:
             problems.append(Problem("fieldManager", f"may not be more than {_MAX_MANAGER} bytes", "TooLong"))
         if not manager.isprintable():
             problems.append(invalid("fieldManager", manager, "should only contain printable characters"))
-        validation = _first(query, "fieldValidation") or "Warn"
+        validation = read_text(query, "fieldValidation") or "Warn"
         if validation not in _VALIDATIONS:
             problems.append(not_supported("fieldValidation", validation, _VALIDATIONS))
         if problems:
             raise invalid_options(kind, problems)
         return cls(
             dry_run=_is_dry_run(query),
-            manager=manager or user_agent.partition("/")[0][:_MAX_MANAGER] or _NOBODY,
+            manager=manager or sender.agent.partition("/")[0][:_MAX_MANAGER] or _NOBODY,
             validation=validation,  # type: ignore[arg-type]
-            force=bool(_flag(query, "force")),
+            force=bool(read_flag(query, "force")),
             is_manager_given=bool(manager),
+            user=sender.user,
         )
 
     def as_apply(self) -> WriteOptions:
@@ -129,16 +170,21 @@ class _DeleteBody(msgspec.Struct, rename="camel"):
     grace_period_seconds: int | None = None
     propagation_policy: str | None = None
     orphan_dependents: bool | None = None
-    dry_run: tuple[str, ...] | None = None
+    dry_run: tuple[str | None, ...] | None = None
     preconditions: _Preconditions | None = None
 
 
+msgspec.json.Decoder(_DeleteBody)  # looks at the type before threads do, as in state.convert
+
+
 def _delete_body(body: Any) -> _DeleteBody:
-    try:
-        return msgspec.convert(body, _DeleteBody)
-    except msgspec.ValidationError as error:
-        message = f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {error}'
-        raise bad_request(message) from error
+    if isinstance(body, dict):
+        fault = type_fault(_DeleteBody, body)
+    else:
+        fault = f"json: cannot unmarshal {found(body)} into Go value of type v1.DeleteOptions"
+    if fault:
+        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {fault}')
+    return msgspec.convert(body, _DeleteBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +206,13 @@ class DeleteOptions:
             ApiError: some make no sense.
         """
         sent = _DeleteBody(
-            grace_period_seconds=_number(query, "gracePeriodSeconds"),
-            propagation_policy=_first(query, "propagationPolicy") or None,
-            orphan_dependents=_flag(query, "orphanDependents"),
+            grace_period_seconds=read_number(query, "gracePeriodSeconds"),
+            propagation_policy=read_text(query, "propagationPolicy") or None,
+            orphan_dependents=read_flag(query, "orphanDependents"),
         )
         if body:
             sent = _delete_body(body)
-        dry_run = sent.dry_run or query.get("dryRun") or ()
+        dry_run = [each or "" for each in sent.dry_run or query.get("dryRun") or ()]
         problems = _dry_run_problems({"dryRun": dry_run})
         policy, orphan = sent.propagation_policy, sent.orphan_dependents
         if policy is not None and orphan is not None:
@@ -218,17 +264,17 @@ class ListOptions:
             ApiError: some make no sense, or not together.
         """
         found = cls(
-            labels=_first(query, "labelSelector"),
-            fields=_first(query, "fieldSelector"),
-            limit=max(_number(query, "limit") or 0, 0),
-            token=_first(query, "continue"),
-            match=_first(query, "resourceVersionMatch"),
-            watch=bool(_flag(query, "watch")),
-            bookmarks=bool(_flag(query, "allowWatchBookmarks")),
-            initial_events=_flag(query, "sendInitialEvents"),
-            timeout=_number(query, "timeoutSeconds"),
+            labels=read_text(query, "labelSelector"),
+            fields=read_text(query, "fieldSelector"),
+            limit=max(read_number(query, "limit") or 0, 0),
+            token=read_text(query, "continue"),
+            match=read_text(query, "resourceVersionMatch"),
+            watch=bool(read_flag(query, "watch")),
+            bookmarks=bool(read_flag(query, "allowWatchBookmarks")),
+            initial_events=read_flag(query, "sendInitialEvents"),
+            timeout=read_number(query, "timeoutSeconds"),
         )
-        text = _first(query, "resourceVersion")
+        text = read_text(query, "resourceVersion")
         problems = found.watch_problems() if found.watch else found.list_problems(text)
         if problems:
             raise invalid_options("ListOptions", problems)
@@ -273,6 +319,7 @@ def parse_put_revision(text: str | None) -> int | None:
     """
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()):
-        raise internal(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    why = _unsigned(text)
+    if why:
+        raise internal(why)
     return int(text) or None

@@ -11,12 +11,15 @@ from typing import Any
 
 import orjson
 
-from reconciler.apiserver.gojson import syntax_error
-from reconciler.apiserver.gotypes import found
+from reconciler.apiserver.gojson import GoJsonError, loads
+from reconciler.apiserver.govalues import found
 from reconciler.apiserver.status import ApiError, bad_request, unprocessable
 from reconciler.merge import merge_patched
 
 MAX_OPERATIONS = 10_000
+#: Bytes that all ``copy`` operations of a patch may add together: kube-apiserver's limit, without which each could
+#: double the document.
+MAX_COPIED = 3 * 1024 * 1024
 _MISSING = object()
 
 
@@ -27,9 +30,9 @@ def decoded(body: bytes, *, kind: type[list[Any] | dict[str, Any]]) -> Any:
         ApiError: it can't be read.
     """
     try:
-        patch = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"error decoding patch: {syntax_error(body) or error}") from error
+        patch = loads(body)
+    except GoJsonError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
     if not isinstance(patch, kind):
         wanted = "[]handlers.jsonPatchOp" if kind is list else "map[string]interface {}"
         raise bad_request(f"error decoding patch: json: cannot unmarshal {found(patch)} into Go value of type {wanted}")
@@ -51,17 +54,45 @@ def json_patch(document: dict[str, Any], operations: Sequence[Any]) -> dict[str,
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise ApiError(413, "RequestEntityTooLarge", message)
     result: Any = deepcopy(document)
+    copies = _Copies()
     for operation in operations:
         try:
-            result = _apply(result, operation)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            result = _apply(result, operation, copies)
+        except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
             raise unprocessable() from error
-    if not isinstance(result, dict):
+    if not isinstance(result, dict) or not is_writable(result):
         raise unprocessable()
     return result
 
 
-def _apply(document: Any, operation: dict[str, Any]) -> Any:
+def is_writable(document: Any) -> bool:
+    """Whether a document can be sent: patches can nest deeper than what any body says."""
+    try:
+        orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+class _Copies:
+    """What a patch has copied so far."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def of(self, value: Any) -> Any:
+        """A copy.
+
+        Raises:
+            TypeError, ValueError: it is too deep, or too much in all.
+        """
+        self._bytes += len(orjson.dumps(value))
+        if self._bytes > MAX_COPIED:
+            raise ValueError(f"more than {MAX_COPIED} bytes copied")
+        return deepcopy(value)
+
+
+def _apply(document: Any, operation: dict[str, Any], copies: _Copies) -> Any:
     verb, path = operation["op"], _pointer(operation["path"])
     if verb == "add":
         return _add(document, path, deepcopy(operation["value"]))
@@ -77,9 +108,10 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
         _remove(document, path)
     elif verb in ("move", "copy"):
         source = _pointer(operation["from"])
-        value = deepcopy(_find(document, source))
-        if verb == "move":
-            _remove(document, source)
+        value = _find(document, source)
+        if verb == "copy":
+            return _add(document, path, copies.of(value))
+        _remove(document, source)
         return _add(document, path, value)
     elif verb == "test":
         if _find(document, path, missing=None) != operation.get("value"):

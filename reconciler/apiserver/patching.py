@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from reconciler.apiserver import patches, wire
-from reconciler.apiserver.decode import YAML, Decoded, parse_body, part, read
+from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, parse_body, part, read
 from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError, bad_request, invalid, not_found, unsupported_media_type
 from reconciler.apiserver.storage import Stored
 from reconciler.apiserver.strategic import strategic_patch
+from reconciler.apiserver.strict import Text, faults_of
 from reconciler.apiserver.writer import ATTEMPTS, Sent, Writer, Written, is_race, named
 from state.errors import invalid as invalid_value
 
@@ -51,9 +52,10 @@ class Patcher:
             options = options.as_apply()
             if self._writer.fields is None:
                 raise unsupported_media_type(PATCHES[:-1])
-        elif content_type == STRATEGIC and place.resource.type is None:
+        elif content_type == STRATEGIC and place.resource.is_custom:
             raise unsupported_media_type((JSON_PATCH, MERGE_PATCH, APPLY))
         patch = read_patch(body, content_type)
+        repeated = _repeated(body, patch, content_type)
         if content_type == APPLY:
             _check_applied(place, patch)
         for attempt in range(ATTEMPTS):
@@ -64,7 +66,9 @@ class Patcher:
                 if content_type == APPLY:
                     return self._apply(place, patch, live, options)
                 assert live is not None
-                sent = Sent.of(_patched(place, live, patch, content_type, options), options)
+                sent = Sent.of(
+                    _patched(place, live, patch, content_type, options.validation, repeated=repeated), options
+                )
                 return self._writer.replace(place, named(place, sent.object), live, sent)
             except ApiError as error:
                 if not is_race(error) or attempt == ATTEMPTS - 1:
@@ -81,7 +85,7 @@ class Patcher:
         new = named(place, sent.object)
         if live is not None:
             return writer.replace(place, new, live, sent)
-        return writer.create(place, replace(sent, object=new))
+        return writer.create_by_update(place, replace(sent, object=new))
 
 
 def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
@@ -101,8 +105,16 @@ def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
         raise bad_request("metadata.managedFields must be nil")
 
 
-def _patched(place: Place, live: Stored, patch: Any, content_type: str, options: WriteOptions) -> Decoded:
-    """The object that a patch makes of a live one.
+def _repeated(body: bytes, patch: Any, content_type: str) -> Sequence[str]:
+    """What Kubernetes' strict decoding says about the patch itself."""
+    is_object = content_type in (MERGE_PATCH, STRATEGIC)
+    return faults_of(Text(body), patch, (), is_custom=False).fields if is_object else ()
+
+
+def _patched(
+    place: Place, live: Stored, patch: Any, content_type: str, validation: FieldValidation, *, repeated: Sequence[str]
+) -> Decoded:
+    """The object that a patch makes of a live one; ``repeated`` are the faults of the patch.
 
     Raises:
         ApiError: it makes none.
@@ -114,14 +126,13 @@ def _patched(place: Place, live: Stored, patch: Any, content_type: str, options:
     elif content_type == MERGE_PATCH:
         result = patches.merge_patch(document, patch)
     else:
-        assert resource.type is not None
-        result = strategic_patch(document, patch, resource.type)
+        result = strategic_patch(document, patch, resource.merged)
     found, fault = read({**result, "apiVersion": resource.api_version, "kind": resource.kind}, resource, sent=True)
     if found is not None:
-        unknown = [f'unknown field "{each.path}"' for each in found[1]]
-        if not unknown or options.validation != "Strict":
-            return Decoded(found[0], tuple(unknown) if options.validation == "Warn" else ())
-        fault = f"strict decoding error: {', '.join(unknown)}"
+        faults = (*repeated, *(f'unknown field "{each.path}"' for each in found[1]))
+        if not faults or validation != "Strict":
+            return Decoded(found[0], faults if validation == "Warn" else ())
+        fault = f"strict decoding error: {', '.join(faults)}"
     raise invalid("", "", "", [invalid_value("patch", _shown(result), fault)])
 
 

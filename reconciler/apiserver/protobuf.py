@@ -1,9 +1,4 @@
-"""Bodies in Kubernetes' protocol buffers: Go clients of built-in kinds send them. They are read; answers are JSON.
-
-``protobuf_fields.txt`` has a line for each message: its name, then ``NUMBER:JSON NAME:TYPE`` of its fields, as the
-descriptors that kubectl v1.33 carries say. ``[]`` is a list, ``{}`` a map with text as keys; a field without a name is
-part of its parent in JSON.
-"""
+"""Bodies in Kubernetes' protocol buffers: Go clients of built-in kinds send them. They are read; answers are JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +6,12 @@ import base64
 import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from reconciler.apiserver.decode import JSON, PROTOBUF
+from reconciler.apiserver.messages import Field, messages, name_of_message
 from reconciler.apiserver.status import bad_request
 from state.errors import StateError
 from state.objects import KINDS
@@ -25,8 +19,6 @@ from state.objects import KINDS
 _MAGIC = b"k8s\x00"
 _DEPTH = 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-#: Packages whose name isn't the first word of their group.
-_PACKAGES = {"": "core"}
 _META = "meta.v1."
 #: Kinds that every group has.
 _OPTIONS = frozenset({"CreateOptions", "DeleteOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions"})
@@ -35,29 +27,6 @@ _Json = dict[str, Any]
 
 class ProtobufError(StateError):
     """The bytes are no message."""
-
-
-class Field(NamedTuple):
-    """A field of a message; ``container`` is "", "[]" or "{}"."""
-
-    name: str
-    container: str
-    type: str
-
-
-@cache
-def messages() -> dict[str, dict[int, Field]]:
-    """The fields of each message, by number."""
-    table = {}
-    for line in (files("reconciler.apiserver") / "protobuf_fields.txt").read_text().splitlines():
-        message, *columns = line.split(" ")
-        fields = {}
-        for column in columns:
-            number, name, kind = column.split(":")
-            bare = kind.lstrip("[]{}")
-            fields[int(number)] = Field(name, kind[: len(kind) - len(bare)], bare)
-        table[message] = fields
-    return table
 
 
 def as_json(body: bytes, content_type: str) -> tuple[bytes, str]:
@@ -85,9 +54,7 @@ def to_json(body: bytes) -> bytes:
     envelope = {number: value for number, value in _fields(body[len(_MAGIC) :]) if isinstance(value, bytes)}
     identity = {number: value for number, value in _fields(envelope.get(1, b"")) if isinstance(value, bytes)}
     api_version, kind = _text(identity.get(1, b"")), _text(identity.get(2, b""))
-    group, _, version = api_version.rpartition("/")
-    package = f"{_PACKAGES.get(group) or group.partition('.')[0]}.{version}."
-    message = f"{_META if kind in _OPTIONS else package}{kind}"
+    message = f"{_META}{kind}" if kind in _OPTIONS else name_of_message(api_version, kind)
     if message not in messages():
         raise ProtobufError(f'no kind "{kind}" is registered for version "{api_version}"')
     document = {"apiVersion": api_version, "kind": kind, **_message(message, envelope.get(2, b""), _DEPTH)}

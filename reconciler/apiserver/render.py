@@ -14,6 +14,7 @@ from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.status import not_acceptable
 from reconciler.apiserver.storage import Storage
 from reconciler.apiserver.tables import Layout, built_in_layout, included, partial_metadata, table
+from reconciler.apiserver.versions import Conversion
 from reconciler.apiserver.watching import WatchEvent
 from state.objects import AnyObject
 
@@ -77,7 +78,10 @@ def _yaml(document: Any) -> bytes:
 
 
 class Renderer:
-    """Converts answers; ``query`` is that of the request, for the options of tables."""
+    """Converts answers; ``query`` is that of the request, for the options of tables.
+
+    ``conversion`` is for a version that isn't the stored one.
+    """
 
     def __init__(
         self,
@@ -86,15 +90,24 @@ class Renderer:
         layouts: Layouts,
         clock: Callable[[], int],
         query: Mapping[str, Sequence[str]],
+        *,
+        conversion: Conversion | None = None,
     ) -> None:
         self.form = form
+        self._conversion = conversion
         self._storage, self._layouts, self._clock = storage, layouts, clock
         self._include = included(query) if form.kind == _TABLE else ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether answers are sent as they are."""
+        return not self.form.kind and self.form.media == JSON and self._conversion is None
 
     def one(self, answer: Answer) -> bytes:
         """One object, or a Status as it is."""
         if answer.resource is None or not self.form.kind or answer.code >= 400:
-            return answer.body if self.form.media == JSON else _yaml(orjson.loads(answer.body))
+            body = answer.body if self._conversion is None else self._conversion.read_bytes(answer.body)
+            return body if self.form.media == JSON else _yaml(orjson.loads(body))
         document = orjson.loads(answer.body)
         if document.get("kind") == "Status":
             return answer.body
@@ -109,6 +122,8 @@ class Renderer:
     def listing(self, listing: Listing) -> bytes:
         """A list."""
         if not self.form.kind:
+            if self._conversion is not None:
+                return data(self._conversion.read_list(listing.document), self.form)
             return listing.body if self.form.media == JSON else _yaml(listing.document)
         meta = listing.meta
         objects = [stored.object for stored in listing.stored]
@@ -120,12 +135,23 @@ class Renderer:
     def _table(
         self, resource: Resource, objects: Sequence[AnyObject], meta: Mapping[str, Any], *, headers: bool = True
     ) -> bytes:
-        layout = self._layouts(resource)
-        return table(layout, objects, meta, now=self._clock(), include=self._include, headers=headers)
+        return table(
+            self._layouts(resource),
+            objects,
+            meta,
+            now=self._clock(),
+            include=self._include,
+            headers=headers,
+            conversion=self._conversion,
+        )
 
     def event(self, resource: Resource, event: WatchEvent, *, is_first: bool) -> bytes:
         """An event of a watch as one line; of tables, only the first names its columns."""
-        if not self.form.kind or event.type == "ERROR":
+        if event.type == "ERROR":
+            return event.line
+        if not self.form.kind:
+            if self._conversion is not None:
+                event = WatchEvent(event.type, self._conversion.read_bytes(event.object))
             return event.line
         document = orjson.loads(event.object)
         if event.type == "BOOKMARK":

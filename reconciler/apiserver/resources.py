@@ -1,6 +1,6 @@
 """What is served under which path: every built-in resource of Kubernetes, and those that definitions add at run time.
 
-Kinds with a type in ``state.objects`` are defaulted and validated; the others are carried as they are.
+Of kinds without a type in ``state.objects``, ``built_in`` and ``crd_kind`` know what they need.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
+from reconciler.apiserver.built_in import BuiltInKind
+from reconciler.apiserver.messages import Merged, messages, name_of_message
+from reconciler.apiserver.versions import CONVERSIONS, Conversion
+from rules.scale import ScalePaths
 from state.errors import Problem
 from state.objects import KINDS, AnyObject, Object
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _CHANGE = ("get", "patch", "update")
+_READ = ("get", "list")
 #: Namespaces can only be deleted one by one.
 _SINGLE = tuple(verb for verb in VERBS if verb != "deletecollection")
 
@@ -27,6 +32,8 @@ class Subresource:
     verbs: tuple[str, ...]
     group: str = ""
     version: str = ""
+    #: Where a custom resource keeps what its scale is made of.
+    paths: ScalePaths | None = None
 
 
 class CustomKind(Protocol):
@@ -37,7 +44,11 @@ class CustomKind(Protocol):
         """Its OpenAPI schema, if it has one."""
 
     def completed(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """All of an object but its identity, with defaults and without unknown fields; and the paths of those."""
+        """All of an object but its identity, with defaults and without unknown fields; and the paths of those.
+
+        Raises:
+            MistypedError: a value has a wrong type (built-in kinds only).
+        """
 
     def problems(self, new: AnyObject, old: AnyObject | None) -> Iterable[Problem]:
         """What of an object isn't allowed, or not as a change of the old one."""
@@ -60,8 +71,21 @@ class Resource:
     type: type[Object] | None = None
     #: Whether it comes from a CustomResourceDefinition.
     is_custom: bool = False
+    #: Whether its objects are only reported, and not stored (see ``reported``).
+    is_reported: bool = False
     #: What is known of a kind without a type.
     custom: CustomKind | None = None
+    #: What every client is told with each answer: that it is out of date, and what came after it.
+    warnings: tuple[str, ...] = ()
+    #: How it is related to the version that is stored, if that is another one.
+    conversion: Conversion | None = None
+
+    @property
+    def merged(self) -> Merged | None:
+        """What strategic merge patches and server-side apply know the fields from; None if they don't."""
+        if self.type is not None:
+            return self.type
+        return self.custom.message if isinstance(self.custom, BuiltInKind) else None
 
     def problems(self, new: AnyObject, old: AnyObject | None = None) -> tuple[Problem, ...]:
         """What of an object without a type isn't allowed."""
@@ -187,8 +211,10 @@ _UNTYPED: dict[str, tuple[tuple[str, str, bool, str], ...]] = {
     ),
     "apiextensions.k8s.io/v1": (("customresourcedefinitions", "CustomResourceDefinition", False, "crd crds"),),
     "apiregistration.k8s.io/v1": (("apiservices", "APIService", False, ""),),
+    "autoscaling/v1": (("horizontalpodautoscalers", "HorizontalPodAutoscaler", True, "hpa"),),
     "autoscaling/v2": (("horizontalpodautoscalers", "HorizontalPodAutoscaler", True, "hpa"),),
     "certificates.k8s.io/v1": (("certificatesigningrequests", "CertificateSigningRequest", False, "csr"),),
+    "events.k8s.io/v1": (("events", "Event", True, "ev"),),
     "flowcontrol.apiserver.k8s.io/v1": (
         ("flowschemas", "FlowSchema", False, ""),
         ("prioritylevelconfigurations", "PriorityLevelConfiguration", False, ""),
@@ -217,6 +243,17 @@ _UNTYPED: dict[str, tuple[tuple[str, str, bool, str], ...]] = {
 }
 
 
+#: Built-in resources that are out of date.
+_WARNINGS = {
+    "ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",
+    "Endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+
+
+def _warned(kind: str) -> tuple[str, ...]:
+    return (_WARNINGS[kind],) if kind in _WARNINGS else ()
+
+
 def _subresources(plural: str, kind: str) -> dict[str, Subresource]:
     found = dict(_OTHER.get(plural, {}))
     if plural in _WITH_STATUS:
@@ -224,6 +261,12 @@ def _subresources(plural: str, kind: str) -> dict[str, Subresource]:
     if plural in _WITH_SCALE:
         found["scale"] = _SCALE
     return dict(sorted(found.items()))
+
+
+def _custom(api_version: str, kind: str) -> BuiltInKind | None:
+    """What is known of a built-in kind without a type."""
+    message = name_of_message(api_version, kind)
+    return BuiltInKind(message) if message in messages() else None
 
 
 def _resource(
@@ -242,6 +285,9 @@ def _resource(
         verbs=_SINGLE if plural == "namespaces" else VERBS,
         subresources=_subresources(plural, kind),
         type=typed,
+        custom=None if typed is not None else _custom(api_version, kind),
+        conversion=CONVERSIONS.get((api_version, kind)),
+        warnings=_warned(kind),
     )
 
 
@@ -250,6 +296,18 @@ def _built_in() -> Iterator[Resource]:
         yield _resource(
             kind.api_version, kind.plural, kind.name, kind.short, namespaced=kind.namespaced, typed=kind.type
         )
+    yield Resource(
+        "",
+        "v1",
+        "componentstatuses",
+        "ComponentStatus",
+        False,
+        "componentstatus",
+        ("cs",),
+        verbs=_READ,
+        is_reported=True,
+        warnings=_warned("ComponentStatus"),
+    )
     for api_version, rows in _UNTYPED.items():
         for plural, name, namespaced, short in rows:
             yield _resource(api_version, plural, name, short.split(), namespaced=namespaced, typed=None)
@@ -284,8 +342,9 @@ class Registry:
         """Replaces the tables by new ones; readers have either the old or the new ones."""
         self._by_path = {_path(each): each for each in resources}
         self._by_kind = {(each.api_version, each.kind): each for each in resources}
-        self._by_table = {each.table: each for each in resources}
-        self._by_prefix = {each.prefix: each for each in resources}
+        stored = [each for each in resources if each.conversion is None]
+        self._by_table = {each.table: each for each in stored}
+        self._by_prefix = {each.prefix: each for each in stored}
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource at a path."""

@@ -70,6 +70,8 @@ def _found(resource: Resource, namespace: str, rest: list[str], method: str, *, 
     if len(rest) > 2 and rest[1] != "proxy":
         raise no_such_resource()
     name, subresource = (*rest[:2], "", "")[:2]
+    if name and resource.namespaced and not namespace:
+        raise no_such_resource()
     if subresource:
         part = resource.subresources.get(subresource)
         if part is None:
@@ -81,6 +83,8 @@ def _found(resource: Resource, namespace: str, rest: list[str], method: str, *, 
         raise method_not_allowed()
     if is_watch and verb in ("list", "get") and not subresource:
         verb = "watch"
+        if verb not in resource.verbs:
+            raise method_not_allowed()
     return Target(Place(resource, namespace, name, subresource), verb)
 
 

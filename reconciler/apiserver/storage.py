@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import orjson
 
 from reconciler.apiserver import wire
 from reconciler.apiserver.decode import read
+from reconciler.apiserver.gojson import GoJsonError, loads
+from reconciler.apiserver.reported import Reported
 from reconciler.apiserver.resources import Registry, Resource
 from reconciler.apiserver.status import (
     ApiError,
@@ -35,6 +39,8 @@ from state.store.records import (
     ConflictError,
     Entry,
     ExistsError,
+    Fence,
+    FencedError,
     FutureRevisionError,
     NotFoundError,
     Page,
@@ -70,6 +76,9 @@ class Storage:
     def __init__(self, store: Store, registry: Registry) -> None:
         self.store = store
         self.registry = registry
+        self.reported = Reported(registry)
+        #: Is told of each request to the store: what was done, to which resource, in how many seconds.
+        self.on_request: Callable[[str, str, float], None] | None = None
         self._decoded: dict[str, tuple[int, AnyObject]] = {}
         self._older: OrderedDict[tuple[str, int], AnyObject] = OrderedDict()
 
@@ -81,8 +90,10 @@ class Storage:
         return None if entry is None else self.stored(resource, entry)
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        """What the store holds of an object now, or None."""
-        with _failures(resource, name):
+        """What the store holds of an object now, or what was reported of it; or None."""
+        if resource.is_reported:
+            return self.reported.get(resource.key(namespace, name))
+        with _Request(self, "get", resource, name):
             return self.store.get(resource.key(namespace, name))
 
     def page(
@@ -99,10 +110,11 @@ class Storage:
         ``after`` is a key within the resource, as a continue token has it.
         """
         prefix = f"{resource.prefix}{namespace}/" if namespace and resource.namespaced else resource.prefix
-        with _failures(resource, ""):
-            return self.store.list(
-                prefix, revision=revision, limit=limit, after=f"{resource.prefix}{after}" if after else ""
-            )
+        after = f"{resource.prefix}{after}" if after else ""
+        with _Request(self, "list", resource):
+            if resource.is_reported:
+                return self.reported.page(prefix, limit, after, self.store.revision())
+            return self.store.list(prefix, revision=revision, limit=limit, after=after)
 
     def all(self, resource: Resource, namespace: str = "") -> Iterator[Stored]:
         """All objects of a resource as they are now."""
@@ -125,7 +137,7 @@ class Storage:
         older = self._older.get((entry.key, entry.revision))
         if older is not None:
             return older
-        found, fault = read(orjson.loads(entry.value), resource)
+        found, fault = read(_manifest(entry), resource)
         if found is None:
             raise CorruptError(f"{entry.key} at revision {entry.revision}: {fault}")
         return self._remember(entry.key, entry.revision, found[0])
@@ -165,7 +177,7 @@ class Storage:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def create(self, resource: Resource, obj: AnyObject) -> Stored:
+    def create(self, resource: Resource, obj: AnyObject, fence: Fence | None = None) -> Stored:
         """Stores a new object.
 
         Raises:
@@ -173,11 +185,11 @@ class Storage:
         """
         name = obj.metadata.name
         value = wire.encode(obj)
-        with _failures(resource, name):
-            entry = self.store.create(resource.key(obj.metadata.namespace, name), value)
+        with _Request(self, "create", resource, name):
+            entry = self.store.create(resource.key(obj.metadata.namespace, name), value, fence)
         return Stored(self._remember(entry.key, entry.revision, obj), value, entry.revision)
 
-    def update(self, resource: Resource, obj: AnyObject, live: Stored) -> Stored:
+    def update(self, resource: Resource, obj: AnyObject, live: Stored, fence: Fence | None = None) -> Stored:
         """Stores a changed object over a live one; if it has not changed, that one stays as it is.
 
         Raises:
@@ -187,9 +199,25 @@ class Storage:
         value = wire.encode(obj)
         if value == live.value or _is_same(obj, live.object):
             return live
-        with _failures(resource, name):
-            entry = self.store.update(resource.key(obj.metadata.namespace, name), value, live.revision)
+        with _Request(self, "update", resource, name):
+            entry = self.store.update(resource.key(obj.metadata.namespace, name), value, live.revision, fence)
         return Stored(self._remember(entry.key, entry.revision, obj), value, entry.revision)
+
+    def turn(self, resource: Resource) -> Fence | None:
+        """Takes the turn at something about a resource that one server at a time does. Writes with this fence are done
+        only as long as no other one takes it. None where the store belongs to this server alone.
+        """
+        if not self.store.shared:
+            return None
+        key = f"/fences{resource.prefix}"
+        with _Request(self, "update", resource):
+            try:
+                entry = self.store.update(key, b"", None)
+            except NotFoundError:
+                with suppress(ExistsError):
+                    self.store.create(key, b"")
+                entry = self.store.update(key, b"", None)
+        return Fence(key, entry.revision)
 
     def delete(self, resource: Resource, live: Stored) -> Stored:
         """Takes a live object away. The answer has the revision of the deletion.
@@ -198,10 +226,25 @@ class Storage:
             ApiError: Conflict, NotFound.
         """
         meta = live.object.metadata
-        with _failures(resource, meta.name):
+        with _Request(self, "delete", resource, meta.name):
             entry = self.store.delete(resource.key(meta.namespace, meta.name), live.revision)
         self.forget(entry.key, entry.revision)
         return live._replace(revision=entry.revision)
+
+
+def _manifest(entry: Entry) -> dict[str, Any]:
+    """What an entry holds, as plain data.
+
+    Raises:
+        CorruptError: it can't be an object.
+    """
+    try:
+        manifest = orjson.loads(entry.value)
+    except orjson.JSONDecodeError as error:
+        raise CorruptError(f"{entry.key} at revision {entry.revision}: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("metadata"), dict):
+        raise CorruptError(f"{entry.key} at revision {entry.revision}: expected an object with metadata")
+    return manifest
 
 
 def _is_same(obj: AnyObject, live: AnyObject) -> bool:
@@ -209,18 +252,22 @@ def _is_same(obj: AnyObject, live: AnyObject) -> bool:
     return replace(obj, metadata=replace(obj.metadata, resource_version=live.metadata.resource_version)) == live
 
 
-class _failures:  # noqa: N801 - it is used like a function
-    """Tells what the store refuses as the API does."""
+class _Request:
+    """One request to the store: what that refuses is told as the API does; how long it took, to who wants to know."""
 
-    __slots__ = ("_name", "_resource")
+    __slots__ = ("_name", "_operation", "_resource", "_started", "_storage")
 
-    def __init__(self, resource: Resource, name: str) -> None:
-        self._resource, self._name = resource, name
+    def __init__(self, storage: Storage, operation: str, resource: Resource, name: str = "") -> None:
+        self._storage, self._operation, self._resource, self._name = storage, operation, resource, name
+        self._started = perf_counter()
 
     def __enter__(self) -> None:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        observe = self._storage.on_request
+        if observe is not None:
+            observe(self._operation, self._resource.plural, perf_counter() - self._started)
         if error is not None and (told := self._told(error)) is not None:
             raise told from error
 
@@ -228,6 +275,8 @@ class _failures:  # noqa: N801 - it is used like a function
         where = (self._resource.plural, self._resource.group, self._name)
         if isinstance(error, ExistsError):
             return already_exists(*where)
+        if isinstance(error, FencedError):
+            return unavailable("another server on the same store was faster; try again")
         if isinstance(error, ConflictError):
             return modified(*where)
         if isinstance(error, NotFoundError):
@@ -260,8 +309,8 @@ def read_continue(token: str) -> tuple[int, str]:
         ApiError: it is no such token.
     """
     try:
-        data = orjson.loads(_from_base64(token))
-    except orjson.JSONDecodeError as error:
+        data = loads(_from_base64(token))
+    except GoJsonError as error:
         raise _no_token(f"continue key is not valid: {error}") from error
     if not isinstance(data, dict) or data.get("v") != "meta.k8s.io/v1":
         raise _no_token("continue key is not valid: server does not recognize this encoded version")

@@ -1,7 +1,7 @@
 """Strategic merge patch: lists of things with an identity are merged item by item, with directives for the rest.
 
 Which lists those are, and by which field, is declared by Kubernetes' types (``patchStrategy``, ``patchMergeKey``); the
-table follows the structs of ``state.objects``.
+table follows the structs of ``state.objects`` and, for kinds without one, their messages.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import inspect
 
+from reconciler.apiserver.messages import Merged, fields_of
 from reconciler.apiserver.status import ApiError, bad_request, internal
-from state.objects import Object
 
 Json = dict[str, Any]
 _PATCH, _RETAIN = "$patch", "$retainKeys"
@@ -39,7 +38,11 @@ MERGE_KEYS: dict[str, dict[str, str]] = {
         "volumeMounts": "mountPath",
     },
     "CSINodeSpec": {"drivers": "name"},
+    "FlowSchemaStatus": {"conditions": "type"},
+    "HorizontalPodAutoscalerStatus": {"conditions": "type"},
     "JobStatus": {"conditions": "type"},
+    "MutatingWebhook": {"matchConditions": "name"},
+    "MutatingWebhookConfiguration": {"webhooks": "name"},
     "NamespaceStatus": {"conditions": "type"},
     "NodeSpec": {"podCIDRs": _SCALARS},
     "NodeStatus": {"addresses": "type", "conditions": "type"},
@@ -58,20 +61,25 @@ MERGE_KEYS: dict[str, dict[str, str]] = {
         "volumes": "name",
     },
     "PodStatus": {"conditions": "type", "hostIPs": "ip", "podIPs": "ip", "resourceClaimStatuses": "name"},
+    "PriorityLevelConfigurationStatus": {"conditions": "type"},
     "ReplicaSetStatus": {"conditions": "type"},
     "ReplicationControllerStatus": {"conditions": "type"},
     "ResourceQuotaStatus": {},
     "ServiceAccount": {"secrets": "name"},
+    "ServiceCIDRStatus": {"conditions": "type"},
     "ServiceSpec": {"ports": "port"},
     "ServiceStatus": {"conditions": "type"},
     "StatefulSetStatus": {"conditions": "type"},
+    "ValidatingAdmissionPolicySpec": {"matchConditions": "name", "variables": "name"},
+    "ValidatingWebhook": {"matchConditions": "name"},
+    "ValidatingWebhookConfiguration": {"webhooks": "name"},
 }
 
 
 class _Field(NamedTuple):
     """What is known of a field: the struct it holds or lists, and the merge key of a list."""
 
-    struct: type[msgspec.Struct] | None = None
+    struct: Merged | None = None
     merge_key: str | None = None
 
 
@@ -79,9 +87,12 @@ _UNKNOWN = _Field()
 
 
 @cache
-def _fields(struct: type[msgspec.Struct] | None) -> dict[str, _Field]:
+def _fields(struct: Merged | None) -> dict[str, _Field]:
     if struct is None:
         return {}
+    if isinstance(struct, str):
+        keys = MERGE_KEYS.get(struct.rpartition(".")[2], {})
+        return {name: _Field(field.message, keys.get(name)) for name, field in fields_of(struct).items()}
     keys = MERGE_KEYS.get(struct.__name__, {})
     description = inspect.type_info(struct)
     assert isinstance(description, inspect.StructType)
@@ -96,8 +107,10 @@ def _fields(struct: type[msgspec.Struct] | None) -> dict[str, _Field]:
     return result
 
 
-def strategic_patch(document: Json, patch: Json, kind: type[Object]) -> Json:
+def strategic_patch(document: Json, patch: Json, kind: Merged | None) -> Json:
     """The document with a strategic merge patch applied. No argument is changed.
+
+    Of a kind that nothing is known of (None) lists are replaced.
 
     Raises:
         ApiError: the patch makes no sense.
@@ -105,7 +118,7 @@ def strategic_patch(document: Json, patch: Json, kind: type[Object]) -> Json:
     return _merge_map(document, patch, kind)
 
 
-def _merge_map(original: Json, patch: Json, struct: type[msgspec.Struct] | None) -> Json:
+def _merge_map(original: Json, patch: Json, struct: Merged | None) -> Json:
     directive = patch.get(_PATCH)
     if directive is not None:
         patch = {name: value for name, value in patch.items() if name != _PATCH}

@@ -19,12 +19,13 @@ from state.objects import (
     NamespaceSpec,
     NamespaceStatus,
     Node,
-    Object,
     ObjectMeta,
     Opaque,
     PersistentVolume,
     PersistentVolumeClaim,
     Pod,
+    PriorityClass,
+    kind_key,
     replace,
 )
 from state.qos import qos_class
@@ -56,6 +57,17 @@ _SET_BY_THE_SERVER: dict[type, tuple[str, ...]] = {
     PersistentVolumeClaim: ("data_source", "data_source_ref", "storage_class_name", "volume_name"),
     Pod: ("node_name", "preemption_policy", "priority", "service_account", "service_account_name"),
 }
+#: The status that untyped kinds begin with; others begin without one.
+_FIRST_STATUS: dict[str, dict[str, Any]] = {
+    "APIService.apiregistration.k8s.io": {},
+    "CertificateSigningRequest.certificates.k8s.io": {},
+    "FlowSchema.flowcontrol.apiserver.k8s.io": {},
+    "HorizontalPodAutoscaler.autoscaling": {"currentMetrics": None, "desiredReplicas": 0},
+    "Ingress.networking.k8s.io": {"loadBalancer": {}},
+    "PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io": {},
+    "ServiceCIDR.networking.k8s.io": {},
+    "ValidatingAdmissionPolicy.admissionregistration.k8s.io": {},
+}
 _MANAGED_NAMESPACE = "kubernetes.io/metadata.name"
 
 
@@ -81,10 +93,9 @@ def prepare_create(resource: Resource, obj: AnyObject, now: int) -> AnyObject:
 
 def _without_status(obj: AnyObject) -> AnyObject:
     if isinstance(obj, CustomObject):
-        body = obj.body.value
-        if "status" not in body:
-            return obj
-        return replace(obj, body=Opaque({name: value for name, value in body.items() if name != "status"}))
+        body = {name: value for name, value in obj.body.value.items() if name != "status"}
+        first = _FIRST_STATUS.get(kind_key(obj))
+        return replace(obj, body=Opaque(body if first is None else {**body, "status": first}))
     if isinstance(obj, _REPORTED_AT_CREATION):
         return obj
     return replace(obj, status=getattr(type(obj)(), "status"))  # noqa: B009 - typed kinds with a status have one
@@ -153,7 +164,7 @@ def counted(resource: Resource, new: AnyObject, old: AnyObject) -> AnyObject:
 def _counts(new: AnyObject, old: AnyObject) -> bool:
     if isinstance(new, CustomObject) and isinstance(old, CustomObject):
         return _without(new, "status") != _without(old, "status")
-    if isinstance(new, Object) and not hasattr(new, "spec"):  # EndpointSlice, PriorityClass
+    if isinstance(new, PriorityClass):  # which has no spec
         return replace(new, metadata=old.metadata) != old
     return is_of_another_generation(old, new)
 

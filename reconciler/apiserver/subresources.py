@@ -8,8 +8,9 @@ from typing import Any
 from reconciler.apiserver.answers import Answer
 from reconciler.apiserver.decode import parse_body, part
 from reconciler.apiserver.deletion import Deleter
-from reconciler.apiserver.gotypes import found
-from reconciler.apiserver.options import DeleteOptions, Query, WriteOptions, parse_put_revision
+from reconciler.apiserver.govalues import found
+from reconciler.apiserver.log_options import LogSource
+from reconciler.apiserver.options import DeleteOptions, WriteOptions, parse_put_revision
 from reconciler.apiserver.patches import json_patch, merge_patch
 from reconciler.apiserver.patching import JSON_PATCH, read_patch
 from reconciler.apiserver.resources import Place, Resource
@@ -26,36 +27,33 @@ from reconciler.apiserver.status import (
 )
 from reconciler.apiserver.storage import Storage, Stored
 from reconciler.apiserver.writer import Writer
+from rules import scale
+from rules.scale import ScalePaths
 from state import selectors
 from state.errors import invalid as invalid_value
 from state.errors import required
-from state.objects import AnyObject, CustomObject, Namespace, Opaque, Pod, PodCondition, PodDisruptionBudget, replace
+from state.objects import AnyObject, Namespace, Pod, PodCondition, PodDisruptionBudget, replace
 from state.times import format_time
 
+#: What a scale is shown as; it has no place of its own.
+SCALE = Resource("autoscaling", "v1", "scales", "Scale", namespaced=True)
 _FINISHED = ("Succeeded", "Failed")
+_INT32 = 2**31
 #: Evictions that a budget remembers at once (``disruptedPods``).
 _MAX_DISRUPTED = 2000
 
 
-def scale_of(obj: AnyObject) -> dict[str, Any]:
-    """The autoscaling/v1 Scale of an object."""
+def scale_of(obj: AnyObject, paths: ScalePaths | None = None) -> dict[str, Any]:
+    """The autoscaling/v1 Scale of an object; a custom resource has it at the ``paths``.
+
+    Raises:
+        ApiError: it isn't there.
+    """
+    try:
+        wanted, actual, text = scale.scale_of(obj, paths)
+    except scale.NoScaleError as error:
+        raise internal(str(error)) from error
     meta = obj.metadata
-    spec, status = (
-        (obj.body.value.get(name, {}) for name in ("spec", "status"))
-        if isinstance(obj, CustomObject)
-        else (
-            getattr(obj, "spec", None),
-            getattr(obj, "status", None),
-        )
-    )
-    wanted = spec.get("replicas") if isinstance(spec, dict) else getattr(spec, "replicas", None)
-    actual = status.get("replicas") if isinstance(status, dict) else getattr(status, "replicas", None)
-    selector = getattr(spec, "selector", None)
-    text = ""
-    if isinstance(selector, dict):
-        text = ",".join(f"{key}={selector[key]}" for key in sorted(selector))
-    elif selector is not None:
-        text = str(selectors.from_object(selector))
     identity = {
         "name": meta.name,
         "namespace": meta.namespace,
@@ -68,7 +66,7 @@ def scale_of(obj: AnyObject) -> dict[str, Any]:
         "apiVersion": "autoscaling/v1",
         "metadata": {name: value for name, value in identity.items() if value},
         "spec": {"replicas": wanted} if wanted else {},
-        "status": {"replicas": actual or 0, **({"selector": text} if text else {})},
+        "status": {"replicas": actual, **({"selector": text} if text else {})},
     }
 
 
@@ -77,8 +75,8 @@ class Subresources:
 
     def __init__(self, storage: Storage, writer: Writer, deleter: Deleter, clock: Callable[[], int]) -> None:
         self._storage, self._writer, self._deleter, self._clock = storage, writer, deleter, clock
-        #: Reads a pod's log; the query is that of the request (container, tailLines, ...).
-        self.logs: Callable[[Pod, Query], bytes] | None = None
+        #: Opens what a container wrote; None where no node keeps that.
+        self.logs: LogSource | None = None
 
     # -- scale ---------------------------------------------------------------------------------------------------------
 
@@ -88,7 +86,7 @@ class Subresources:
         Raises:
             ApiError: there is no such object.
         """
-        return scale_of(self._live(place).object)
+        return scale_of(self._live(place).object, _paths(place))
 
     def _live(self, place: Place) -> Stored:
         live = self._storage.get(place.resource, place.namespace, place.name)
@@ -111,22 +109,23 @@ class Subresources:
             ApiError: it can't be scaled so.
         """
         patch = read_patch(body, content_type)
-        scale = self.get_scale(place)
-        given = isinstance(patch, dict) and bool((patch.get("metadata") or {}).get("resourceVersion"))
-        patched = json_patch(scale, patch) if content_type == JSON_PATCH else merge_patch(scale, patch)
+        live = self.get_scale(place)
+        given = isinstance(patch, dict) and bool(part(patch, "metadata", "Scale").get("resourceVersion"))
+        patched = json_patch(live, patch) if content_type == JSON_PATCH else merge_patch(live, patch)
         if not given:
-            patched["metadata"] = {key: value for key, value in patched["metadata"].items() if key != "resourceVersion"}
+            meta = part(patched, "metadata", "Scale")
+            patched["metadata"] = {key: value for key, value in meta.items() if key != "resourceVersion"}
         return self._scale(place, patched, options)
 
-    def _scale(self, place: Place, scale: Any, options: WriteOptions) -> dict[str, Any]:
-        meta = part(scale, "metadata", "Scale")
-        replicas = part(scale, "spec", "Scale").get("replicas") or 0
-        if scale.get("kind", "Scale") != "Scale":
-            raise bad_request(f'no kind "{scale["kind"]}" can be handled as a Scale')
-        if not isinstance(replicas, int) or isinstance(replicas, bool):
+    def _scale(self, place: Place, sent: Any, options: WriteOptions) -> dict[str, Any]:
+        meta = part(sent, "metadata", "Scale")
+        replicas = part(sent, "spec", "Scale").get("replicas") or 0
+        if sent.get("kind", "Scale") != "Scale":
+            raise bad_request(f'no kind "{sent["kind"]}" can be handled as a Scale')
+        if not -_INT32 <= replicas < _INT32:
             raise bad_request(
-                f'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal {found(replicas)} into Go '
-                "struct field ScaleSpec.spec.replicas of type int32"
+                'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal '
+                f"{found(replicas, exact=True)} into Go struct field ScaleSpec.spec.replicas of type int32"
             )
         if replicas < 0:
             problem = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
@@ -136,9 +135,9 @@ class Subresources:
         def edit(obj: AnyObject) -> AnyObject:
             if revision is not None and str(revision) != obj.metadata.resource_version:
                 raise modified(*place.about)
-            return _with_replicas(obj, replicas)
+            return scale.scaled(obj, replicas, _paths(place))
 
-        return scale_of(self._writer.change(place, edit, options).stored.object)
+        return scale_of(self._writer.change(place, edit, options).stored.object, _paths(place))
 
     # -- binding -------------------------------------------------------------------------------------------------------
 
@@ -195,18 +194,6 @@ class Subresources:
 
         written = self._writer.change(place, edit, options)
         return Answer(200, written.stored.json, resource=place.resource, stored=written.stored)
-
-    def log(self, place: Place, query: Query) -> Answer:
-        """What a pod's containers wrote, as text.
-
-        Raises:
-            ApiError: nobody here can tell.
-        """
-        if self.logs is None:
-            raise internal("no node of this cluster keeps logs")
-        pod = self._live(place).object
-        assert isinstance(pod, Pod)
-        return Answer(200, self.logs(pod, query))
 
     # -- eviction ------------------------------------------------------------------------------------------------------
 
@@ -287,11 +274,9 @@ def bound(pod: Pod, node: str, at: str) -> Pod:
     return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
 
 
-def _with_replicas(obj: AnyObject, replicas: int) -> AnyObject:
-    if isinstance(obj, CustomObject):
-        body = obj.body.value
-        return replace(obj, body=Opaque({**body, "spec": {**body.get("spec", {}), "replicas": replicas}}))
-    return replace(obj, spec=replace(getattr(obj, "spec"), replicas=replicas))  # noqa: B009 - what scales has a spec
+def _paths(place: Place) -> ScalePaths | None:
+    """Where a custom resource has its scale."""
+    return place.resource.subresources["scale"].paths
 
 
 def _is_ready(pod: Pod) -> bool:

@@ -10,6 +10,7 @@ import orjson
 
 from reconciler.apiserver import wire
 from reconciler.apiserver.status import bad_request
+from reconciler.apiserver.versions import Conversion
 from reconciler.printers import Columns, printer_of
 from state.dump import dump
 from state.objects import AnyObject
@@ -112,6 +113,7 @@ def table(
     now: int,
     include: str = INCLUDES[0],
     headers: bool = True,
+    conversion: Conversion | None = None,
 ) -> bytes:
     """A Table with a row for each object.
 
@@ -122,6 +124,7 @@ def table(
         now: the time that ages are counted to (µs since the epoch).
         include: one of ``INCLUDES``.
         headers: whether the columns are named; a watch names them once.
+        conversion: to the version in which whole objects are sent, if that isn't the stored one.
     """
     return orjson.dumps(
         {
@@ -129,17 +132,18 @@ def table(
             "apiVersion": _META,
             "metadata": meta,
             "columnDefinitions": layout.definitions if headers else None,
-            "rows": [_row(layout, obj, now, include) for obj in objects],
+            "rows": [_row(layout, obj, now, include, conversion) for obj in objects],
         }
     )
 
 
-def _row(layout: Layout, obj: AnyObject, now: int, include: str) -> dict[str, Any]:
+def _row(layout: Layout, obj: AnyObject, now: int, include: str, conversion: Conversion | None) -> dict[str, Any]:
     row: dict[str, Any] = {"cells": tuple(layout.cells(obj, now))}
     if include == "Metadata":
         row["object"] = partial_metadata(obj)
     elif include == "Object":
-        row["object"] = wire.document(obj)
+        document = wire.document(obj)
+        row["object"] = document if conversion is None else conversion.read(document)
     return row
 
 

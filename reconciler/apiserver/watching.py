@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
@@ -13,25 +13,56 @@ from reconciler.apiserver.resources import Place
 from reconciler.apiserver.selection import Selection
 from reconciler.apiserver.status import expired
 from reconciler.apiserver.storage import Storage, Stored
-from state.store.feed import Watch
+from state.objects import Pod
+from state.store.feed import Part, Watch
 from state.store.records import CompactedError, Entry, Event
 
 #: Seconds between bookmarks, and before the end of a watch at which one is sent.
 BOOKMARK_SECONDS = 60.0
+#: Events that are kept as they were told.
+_REMEMBERED = 4096
+_NODE_NAME = re.compile(rb'"nodeName":"([^"\\]*)"')
 _END_OF_INITIAL = "k8s.io/initial-events-end"
 
 
-class WatchEvent(NamedTuple):
+class WatchEvent:
     """One event. ``stored`` is None for bookmarks and errors; ``object`` is the JSON of any."""
 
-    type: str
-    object: bytes
-    stored: Stored | None = None
+    __slots__ = ("_line", "object", "stored", "type")
+
+    def __init__(self, kind: str, obj: bytes, stored: Stored | None = None) -> None:
+        self.type, self.object, self.stored = kind, obj, stored
+        self._line = b""
 
     @property
     def line(self) -> bytes:
         """The event as it is sent."""
-        return b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.object)
+        if not self._line:
+            self._line = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.object)
+        return self._line
+
+
+class Told:
+    """Events as they were told last, so that of a thousand watches of the same only the first has the work."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], WatchEvent] = {}
+
+    def plain(self, kind: str, value: bytes, revision: int) -> WatchEvent:
+        """An event whose object nobody has to look at here; a renderer of tables decodes it when it wants it."""
+        known = self._known.get((revision, kind))
+        if known is None:
+            known = WatchEvent(kind, wire.with_revision(value, revision))
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[revision, kind] = known
+        return known
+
+
+def _nodes_of(event: Event) -> set[str]:
+    """The nodes that a pod is or was on, and perhaps others."""
+    before = b"" if event.previous is None else event.previous.value
+    return {name.decode() for value in (event.value or b"", before) for name in _NODE_NAME.findall(value)}
 
 
 class WatchStream:
@@ -43,12 +74,14 @@ class WatchStream:
         place: Place,
         chosen: Selection,
         options: ListOptions,
+        *,
+        told: Told,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
         self.resource = resource = place.resource
         namespace = place.namespace
         self.is_over = False
-        self._storage, self._chosen, self._bookmarks = storage, chosen, options.bookmarks
+        self._storage, self._chosen, self._told, self._bookmarks = storage, chosen, told, options.bookmarks
         self._first: list[WatchEvent] = []
         self._watch: Watch | None = None
         self._after = 0
@@ -65,8 +98,7 @@ class WatchStream:
         store = self._storage.store
         if lists_first:
             page = self._storage.page(self.resource, namespace)
-            stored = (self._storage.stored(self.resource, entry) for entry in page.entries)
-            self._first = [self._event("ADDED", each) for each in stored if self._chosen.matches(each.object)]
+            self._first = self._present(page.entries)
             if options.initial_events and options.bookmarks:
                 self._first.append(self.bookmark(page.revision, is_initial=True))
             start = page.revision
@@ -75,14 +107,32 @@ class WatchStream:
             self._after = asked or 0
             start = min(self._after, store.revision()) if asked else store.revision()
         try:
-            self._watch = store.watch(prefix, start, on_ready=on_ready)
+            self._watch = store.watch(prefix, start, on_ready=on_ready, part=self._part())
         except CompactedError as error:
             self._fail(start, error.compacted)
+
+    def _present(self, entries: Iterable[Entry]) -> list[WatchEvent]:
+        if self._chosen.is_everything:
+            return [WatchEvent("ADDED", wire.with_revision(entry.value, entry.revision)) for entry in entries]
+        stored = (self._storage.stored(self.resource, entry) for entry in entries)
+        return [self._event("ADDED", each) for each in stored if self._chosen.matches(each.object)]
 
     def _fail(self, revision: int, oldest: int) -> None:
         status = expired(f"too old resource version: {revision} ({oldest})").to_dict()
         self._first.append(WatchEvent("ERROR", orjson.dumps(status)))
         self.is_over = True
+
+    def _part(self) -> Part | None:
+        """The part of the events that is enough for a selector, if it is one that many watches have: a node's pods."""
+        if self.resource.type is not Pod:
+            return None
+        names = [term.value for term in self._chosen.fields if term.field == "spec.nodeName" and term.equal]
+        return Part(_nodes_of, names[0]) if names and names[0] else None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next read may take its time, however short its timeout."""
+        return self._watch is not None and not self._first and self._watch.is_behind
 
     def read(self, timeout: float | None = 0) -> Sequence[WatchEvent]:
         """What is new since the last read; waits for it up to ``timeout`` seconds (None: as long as it takes).
@@ -100,14 +150,14 @@ class WatchStream:
         except CompactedError as error:
             self._fail(error.revision, error.compacted)
             return self.read()
-        return [told for event in events if event.revision > self._after and (told := self._told(event)) is not None]
+        return [told for event in events if event.revision > self._after and (told := self._tell(event)) is not None]
 
-    def _told(self, event: Event) -> WatchEvent | None:
+    def _tell(self, event: Event) -> WatchEvent | None:
         if self._chosen.is_everything:
             if event.value is None:
                 assert event.previous is not None
-                return self._plain("DELETED", event.previous.value, event)
-            return self._plain("ADDED" if event.previous is None else "MODIFIED", event.value, event)
+                return self._told.plain("DELETED", event.previous.value, event.revision)
+            return self._told.plain("ADDED" if event.previous is None else "MODIFIED", event.value, event.revision)
         now = None if event.value is None else Entry(event.key, event.value, event.revision)
         after = None if now is None else self._storage.stored(self.resource, now)
         before = None if event.previous is None else self._storage.stored(self.resource, event.previous)
@@ -119,10 +169,6 @@ class WatchStream:
             last = before if after is None else after
             return self._event("DELETED", last._replace(revision=event.revision))
         return None
-
-    def _plain(self, kind: str, value: bytes, event: Event) -> WatchEvent:
-        """An event whose object nobody has to look at here; a renderer of tables decodes it when it wants it."""
-        return WatchEvent(kind, wire.with_revision(value, event.revision), None)
 
     def _event(self, kind: str, stored: Stored) -> WatchEvent:
         return WatchEvent(kind, stored.json, stored)

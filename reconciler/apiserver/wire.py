@@ -6,8 +6,6 @@ kind and version be left out of the items of a list, without reading them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -15,7 +13,8 @@ import orjson
 from msgspec import inspect
 
 from state.dump import dump
-from state.objects import AnyObject, Object, ObjectMeta, replace
+from state.kept import exact
+from state.objects import AnyObject, Object, ObjectMeta, Pod, PodSpec, replace
 
 _META = b'"metadata":{'
 _ORDER = (
@@ -142,6 +141,8 @@ class _Completion:
         for name, empty in self.always:
             if name not in document:
                 document[name] = dict(empty) if isinstance(empty, dict) else empty
+            elif empty and isinstance(empty, dict):
+                document[name] = {**empty, **document[name]}
         for name, is_list, completion in self.below:
             value = document.get(name)
             if not value and value != {}:
@@ -153,12 +154,24 @@ class _Completion:
                 completion.fill(value)
 
 
-@cache
+#: By type; those below it come with it, for describing a type costs milliseconds.
+_completions: dict[type[msgspec.Struct], _Completion] = {}
+
+
 def _completion(struct: type[msgspec.Struct]) -> _Completion:
+    found = _completions.get(struct)
+    if found is None:
+        description = inspect.type_info(struct)
+        assert isinstance(description, inspect.StructType)
+        found = _completion_of(description)
+    return found
+
+
+def _completion_of(description: inspect.StructType) -> _Completion:
+    if description.cls in _completions:
+        return _completions[description.cls]
     completion = _Completion()
-    completion.always = tuple(_ALWAYS.get(struct.__name__, {}).items())
-    description = inspect.type_info(struct)
-    assert isinstance(description, inspect.StructType)
+    completion.always = tuple(_ALWAYS.get(description.cls.__name__, {}).items())
     below = []
     for each in description.fields:
         options = each.type.types if isinstance(each.type, inspect.UnionType) else (each.type,)
@@ -166,10 +179,11 @@ def _completion(struct: type[msgspec.Struct]) -> _Completion:
             is_list = isinstance(option, inspect.VarTupleType)
             inner = option.item_type if isinstance(option, inspect.VarTupleType) else option
             if isinstance(inner, inspect.StructType) and inner.cls is not ObjectMeta:
-                nested = _completion(inner.cls)
+                nested = _completion_of(inner)
                 if nested.is_needed:
                     below.append((each.encode_name, is_list, nested))
     completion.below = tuple(below)
+    _completions[description.cls] = completion
     return completion
 
 
@@ -188,7 +202,37 @@ def encode(obj: AnyObject) -> bytes:
     """The object as it is stored: without its resourceVersion."""
     if obj.metadata.resource_version is not None:
         obj = replace(obj, metadata=replace(obj.metadata, resource_version=None))
-    return orjson.dumps(document(obj))
+    if isinstance(obj, Pod):
+        rest = document(replace(obj, spec=_NO_SPEC))
+        head = {name: rest.pop(name) for name in ("kind", "apiVersion", "metadata")}
+        rest.pop("spec", None)
+        return exact(orjson.dumps({**head, "spec": _pod_spec(obj.spec), **rest}))
+    return exact(orjson.dumps(document(obj)))
+
+
+_NO_SPEC = PodSpec()
+_FIELDS = PodSpec.__struct_fields__
+_NODE = _FIELDS.index("node_name")
+#: The JSON of pods' specs without their node, by the identity of all that is in them (which is kept with it).
+_specs: dict[tuple[int, ...], tuple[PodSpec, bytes]] = {}
+_REMEMBERED = 4096
+
+
+def _pod_spec(spec: PodSpec) -> orjson.Fragment:
+    """A pod's spec. The pods of one template share all that is in theirs but the node, which comes first."""
+    parts = [*map(id, msgspec.structs.astuple(spec))]
+    parts[_NODE] = 0
+    known = _specs.get(key := tuple(parts))
+    if known is None:
+        unbound = replace(spec, node_name=None)
+        known = (unbound, exact(orjson.dumps(document(Pod(spec=unbound))["spec"])))
+        if len(_specs) >= _REMEMBERED:
+            _specs.clear()
+        _specs[key] = known
+    text = known[1]
+    if spec.node_name:
+        text = b'{"nodeName":%b,%b' % (orjson.dumps(spec.node_name), text[1:])
+    return orjson.Fragment(text)
 
 
 def with_revision(value: bytes, revision: int) -> bytes:
@@ -208,7 +252,11 @@ def list_item(value: bytes, revision: int, *, typed: bool) -> bytes:
     return b'{"metadata":{"resourceVersion":"%d"%b%b' % (revision, comma, rest)
 
 
-def list_of(kind: str, api_version: str, meta: dict[str, Any], items: Iterable[bytes]) -> bytes:
-    """A list as it is sent; ``meta`` is its ListMeta, and ``items`` are made by ``list_item``."""
-    head = orjson.dumps({"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta})
-    return b'%b,"items":[%b]}' % (head[:-1], b",".join(items))
+def list_head(kind: str, api_version: str, meta: dict[str, Any]) -> bytes:
+    """What a list begins with, up to its first item; ``meta`` is its ListMeta. Items are made by ``list_item``, and
+    ``LIST_END`` follows.
+    """
+    return orjson.dumps({"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta})[:-1] + b',"items":['
+
+
+LIST_END = b"]}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
-from uuid import uuid4
 
-from reconciler.apiserver import strategy, wire
+from reconciler.apiserver import chance, pod_parts, strategy, wire
 from reconciler.apiserver.admission import Admission
 from reconciler.apiserver.allocation import ServiceAllocator
 from reconciler.apiserver.decode import Decoded, Decoder
 from reconciler.apiserver.options import WriteOptions, parse_put_revision
+from reconciler.apiserver.rbac import User
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import (
     ApiError,
@@ -30,6 +28,7 @@ from rules.strategies import on_create
 from state.defaults import default
 from state.identity import generated_name
 from state.objects import AnyObject, Namespace, ObjectMeta, Service, replace
+from state.store.records import Fence
 from state.times import format_time
 from state.validation import validate, validate_update
 
@@ -38,7 +37,19 @@ ATTEMPTS = 10
 #: Attempts to find a generated name that nobody has.
 _NAMES = 8
 #: Kinds of which a PUT makes an object that isn't there.
-_CREATED_BY_PUT = frozenset({"Endpoints", "Event", "Lease", "LimitRange", "Service"})
+_CREATED_BY_PUT = frozenset(
+    [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Endpoints",
+        "Event",
+        "Lease",
+        "LimitRange",
+        "Role",
+        "RoleBinding",
+        "Service",
+    ]
+)
 
 
 class Written(NamedTuple):
@@ -64,6 +75,24 @@ class FieldManagement(Protocol):
 
         Raises:
             ApiError: fields belong to others, or aren't in the schema.
+        """
+
+
+class Guard(Protocol):
+    """Refuses changes because of who makes them."""
+
+    def check(self, place: Place, new: AnyObject, old: AnyObject | None, user: User | None) -> None:
+        """Lets a change pass.
+
+        Raises:
+            ApiError: the user may not make it.
+        """
+
+    def check_creation(self, place: Place, user: User | None) -> None:
+        """Lets an update make an object.
+
+        Raises:
+            ApiError: the user may not.
         """
 
 
@@ -95,6 +124,7 @@ class Writer:
         self.storage, self.clock, self.fields = storage, clock, fields
         self._admission, self._allocator = admission, allocator
         self.decoder = Decoder(storage.registry)
+        self.guard: Guard | None = None
 
     # -- create --------------------------------------------------------------------------------------------------------
 
@@ -105,6 +135,8 @@ class Writer:
             ApiError: it is refused.
         """
         obj = _placed(place, sent.object)
+        if self.guard is not None:
+            self.guard.check(place, obj, None, sent.options.user)
         for attempt in range(_NAMES):
             try:
                 return self._create(place.resource, obj, sent)
@@ -113,6 +145,16 @@ class Writer:
                 if error.reason != "AlreadyExists" or not is_generated or attempt == _NAMES - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def create_by_update(self, place: Place, sent: Sent) -> Written:
+        """Stores a new object as an update or an applied manifest brings it: that takes the right to create, too.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        if self.guard is not None:
+            self.guard.check_creation(place, sent.options.user)
+        return self.create(place, sent)
 
     def _create(self, resource: Resource, placed: AnyObject, sent: Sent) -> Written:
         now = self.clock()
@@ -127,11 +169,14 @@ class Writer:
         if placed.metadata.resource_version:
             raise internal("resourceVersion should not be set on objects to be created")
         self._admission.check_new(resource, obj, dry_run=sent.options.dry_run)
-        with self._allocated(obj, now) as complete:
+
+        def store(complete: AnyObject, fence: Fence | None) -> Written:
             new = self._tracked(resource, None, complete, sent, "")
             if sent.options.dry_run:
                 return Written(self._unstored(resource, new), sent.warnings, is_new=True)
-            return Written(self.storage.create(resource, new), sent.warnings, is_new=True)
+            return Written(self.storage.create(resource, new, fence), sent.warnings, is_new=True)
+
+        return self._allocated(obj, now, store)
 
     def _unstored(self, resource: Resource, obj: AnyObject) -> Stored:
         """What a dry run shows."""
@@ -140,13 +185,10 @@ class Writer:
             raise already_exists(resource.plural, resource.group, meta.name)
         return _DryRun(obj, wire.encode(obj), 0)
 
-    @contextmanager
-    def _allocated(self, obj: AnyObject, now: int) -> Iterator[AnyObject]:
+    def _allocated(self, obj: AnyObject, now: int, store: Callable[[AnyObject, Fence | None], Written]) -> Written:
         if isinstance(obj, Service):
-            with self._allocator.completed(obj, now) as service:
-                yield service
-        else:
-            yield obj
+            return self._allocator.complete(obj, now, store)
+        return store(obj, None)
 
     def _tracked(
         self, resource: Resource, live: AnyObject | None, new: AnyObject, sent: Sent, subresource: str
@@ -170,7 +212,7 @@ class Writer:
             live = self.storage.get(place.resource, place.namespace, place.name)
             if live is None:
                 if place.resource.kind in _CREATED_BY_PUT and not place.subresource and revision is None:
-                    return self.create(place, sent)
+                    return self.create_by_update(place, sent)
                 raise not_found(*place.about)
             try:
                 return self.replace(place, new, live, sent)
@@ -187,27 +229,35 @@ class Writer:
         """
         resource, old = place.resource, live.object
         _check_identity(place, new.metadata, live)
-        if place.subresource == "status":
+        if self.guard is not None:
+            self.guard.check(place, new, old, sent.options.user)
+        is_part = place.subresource in pod_parts.PARTS
+        if place.subresource in ("approval", "status"):  # the former is for conditions of the latter
             new = strategy.prepare_status(resource, new, old)
+        elif is_part:
+            new = strategy.counted(resource, pod_parts.prepare(place.subresource, new, old), old)
         else:
             new = strategy.prepare_update(resource, self._admission.complete_changed(default(new)), old)
-        problems = (*validate(new), *validate_update(new, old), *resource.problems(new, old))
+        changed = pod_parts.problems(place.subresource, new, old) if is_part else validate_update(new, old)
+        problems = (*validate(new), *changed, *resource.problems(new, old))
         if problems:
             raise invalid(resource.kind, resource.group, place.name, problems)
-        self._admission.check_changed(resource, new, old)
+        if place.subresource != "status":
+            self._admission.check_changed(resource, new, old, dry_run=sent.options.dry_run)
         if place.subresource or new == old:
             return self._store(place, new, live, sent)
-        with self._allocated(new, self.clock()) as complete:
-            return self._store(place, complete, live, sent)
+        return self._allocated(
+            new, self.clock(), lambda complete, fence: self._store(place, complete, live, sent, fence)
+        )
 
-    def _store(self, place: Place, new: AnyObject, live: Stored, sent: Sent) -> Written:
+    def _store(self, place: Place, new: AnyObject, live: Stored, sent: Sent, fence: Fence | None = None) -> Written:
         new = self._tracked(place.resource, live.object, new, sent, place.subresource)
         if sent.options.dry_run:
             return Written(_DryRun(new, wire.encode(new), live.revision), sent.warnings)
         if _ends_with_update(new):
             gone = self.storage.delete(place.resource, live)
             return Written(Stored(new, wire.encode(new), gone.revision), sent.warnings)
-        return Written(self.storage.update(place.resource, new, live), sent.warnings)
+        return Written(self.storage.update(place.resource, new, live, fence), sent.warnings)
 
     def change(self, place: Place, edit: Callable[[AnyObject], AnyObject], options: WriteOptions) -> Written:
         """Stores what ``edit`` makes of the live object, as often as it takes; nothing but system fields is checked.
@@ -283,11 +333,11 @@ def _new_meta(resource: Resource, meta: ObjectMeta, now: int) -> ObjectMeta:
     """What a creation sets anew, whatever was sent."""
     name = meta.name
     if not name and meta.generate_name:
-        name = generated_name(meta.generate_name, secrets.token_hex(16))
+        name = generated_name(meta.generate_name, chance.sixteen().hex())
     return replace(
         meta,
         name=name,
-        uid=str(uuid4()),
+        uid=chance.uid(),
         creation_timestamp=format_time(now),
         generation=1 if strategy.is_counted(resource) else None,
         deletion_timestamp=None,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from reconciler.apiserver.gotimes import MICRO_TIMES, TIMES, canonical_time
 from rules.template_hash import go_structs
 
 #: Optional scalars that are pointers in Go, by struct, where ``rules.template_schema`` doesn't know the struct.
@@ -74,6 +75,7 @@ _POINTERS: dict[str, str] = {
     "VolumeMountStatus": "recursiveReadOnly",
     "VolumeNodeResources": "count",
 }
+_MANAGED = "managedFields"
 _Scalar = inspect.StrType | inspect.IntType | inspect.BoolType
 
 
@@ -87,9 +89,9 @@ def _go_pointers() -> dict[str, frozenset[str]]:
 
 
 class _Shape:
-    """Of one struct: the fields that are forgotten when they are zero, and those that hold structs."""
+    """Of one struct: fields that are forgotten when they are zero, those that hold structs, and those with times."""
 
-    __slots__ = ("below", "forgotten")
+    __slots__ = ("below", "forgotten", "times")
 
     def __init__(self, struct: type[msgspec.Struct]) -> None:
         pointers = _go_pointers().get(struct.__name__, frozenset())
@@ -106,6 +108,8 @@ class _Shape:
             inner = kinds[0].item_type if isinstance(kinds[0], inspect.VarTupleType) else kinds[0]
             if isinstance(inner, inspect.StructType):
                 below[field.encode_name] = inner.cls
+        names = {field.encode_name for field in description.fields}
+        self.times = {name: name in MICRO_TIMES for name in names & (TIMES | MICRO_TIMES)}
         self.forgotten = frozenset(forgotten)
         self.below: dict[str, type[msgspec.Struct]] = below
 
@@ -116,7 +120,7 @@ def _shape(struct: type[msgspec.Struct]) -> _Shape:
 
 
 def without_zeros(document: dict[str, Any], struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The document without what Go would not write; the same one if there is nothing of the kind."""
+    """The document without what Go would not write, and with times as it writes them; the same one if it is so."""
     shape = _shape(struct)
     changes: dict[str, Any] = {}
     gone: list[str] = []
@@ -128,9 +132,29 @@ def without_zeros(document: dict[str, Any], struct: type[msgspec.Struct]) -> dic
             cleaned = _cleaned(value, shape.below[name])
             if cleaned is not value:
                 changes[name] = cleaned
+        elif name in shape.times or name == _MANAGED:
+            written = _with_times(value) if name == _MANAGED else _written(value, is_micro=shape.times[name])
+            if written != value:
+                changes[name] = written
     if not changes and not gone:
         return document
     return {name: changes.get(name, value) for name, value in document.items() if name not in gone}
+
+
+def _written(value: Any, *, is_micro: bool) -> Any:
+    return canonical_time(value, is_micro=is_micro) if isinstance(value, str) else value
+
+
+def _with_times(entries: Any) -> Any:
+    """Entries of ``managedFields``, which have no struct."""
+    if not isinstance(entries, list):
+        return entries
+    return [
+        {**entry, "time": _written(entry["time"], is_micro=False)}
+        if isinstance(entry, dict) and "time" in entry
+        else entry
+        for entry in entries
+    ]
 
 
 def _cleaned(value: Any, struct: type[msgspec.Struct]) -> Any:

@@ -90,7 +90,7 @@ def _autoscaler(obj: CustomObject, now: int) -> tuple[str, ...]:
     return (
         obj.metadata.name,
         f"{_text(_at(target, 'kind'), '')}/{_text(_at(target, 'name'), '')}",
-        ", ".join(_metric(metric) for metric in _items(spec, "metrics")) or NONE,
+        _metrics(_items(spec, "metrics"), _items(status, "currentMetrics")),
         _text(_at(spec, "minReplicas"), UNSET),
         _text(_at(spec, "maxReplicas"), "0"),
         _text(_at(status, "currentReplicas"), "0"),
@@ -98,17 +98,60 @@ def _autoscaler(obj: CustomObject, now: int) -> tuple[str, ...]:
     )
 
 
-def _metric(metric: Any) -> str:
-    name, wanted = _text(_at(metric, "resource", "name"), ""), _at(metric, "resource", "target", "averageUtilization")
-    return f"{name}: {UNKNOWN}/{wanted}%" if wanted is not None else f"{name}: {UNKNOWN}/<auto>"
+def _metrics(specs: list[Any], statuses: list[Any]) -> str:
+    """What each metric is and is to be; of more than two the number."""
+    told = [_metric(spec, statuses[index] if index < len(statuses) else None) for index, spec in enumerate(specs)]
+    more = f" + {len(told) - _SHOWN} more..." if len(told) > _SHOWN else ""
+    return ", ".join(told[:_SHOWN]) + more if told else NONE
+
+
+def _metric(spec: Any, status: Any) -> str:
+    kind = _text(_at(spec, "type"), "")
+    field = kind[:1].lower() + kind[1:]
+    target, current = _at(spec, field, "target"), _at(status, field, "current")
+    if kind in ("Resource", "ContainerResource"):
+        name = _text(_at(spec, field, "name"), "")
+        if _at(target, "averageValue") is not None:
+            now, wanted = _text(_at(current, "averageValue"), UNKNOWN), _text(_at(target, "averageValue"), "")
+        else:
+            now, wanted = _percent(_at(current, "averageUtilization"), UNKNOWN), "<auto>"
+            wanted = _percent(_at(target, "averageUtilization"), wanted)
+        return f"{name}: {now}/{wanted}"
+    if kind not in ("External", "Object", "Pods"):
+        return "<unknown type>"
+    side = "value" if _at(target, "averageValue") is None else "averageValue"
+    average = " (avg)" if side == "averageValue" and kind != "Pods" else ""
+    return f"{_text(_at(current, side), UNKNOWN)}/{_text(_at(target, side), '')}{average}"
+
+
+def _percent(number: Any, missing: str) -> str:
+    return missing if number is None else f"{number}%"
 
 
 def _runtime_class(obj: CustomObject, now: int) -> tuple[str, ...]:
     return (obj.metadata.name, _text(_at(obj.body.value, "handler"), ""), _age(obj, now))
 
 
+#: How many metrics of an autoscaler are shown.
+_SHOWN = 2
 _BINDING = columns("NAME,ROLE,AGE", _binding, wide="USERS,GROUPS,SERVICEACCOUNTS")
+
+
+def _component(obj: CustomObject, _: int) -> tuple[str, ...]:
+    found = [each for each in _items(obj.body.value, "conditions") if _at(each, "type") == "Healthy"]
+    healthy = found[0] if found else None
+    word = {"True": "Healthy", "False": "Unhealthy"}.get(_text(_at(healthy, "status"), ""), "Unknown")
+    return (obj.metadata.name, word, _text(_at(healthy, "message"), ""), _text(_at(healthy, "error"), ""))
+
+
+def _scale(obj: CustomObject, now: int) -> tuple[str, ...]:
+    body = obj.body.value
+    wanted, actual = (_text(_at(body, part, "replicas"), "0") for part in ("spec", "status"))
+    return (obj.metadata.name, wanted, actual, _age(obj, now))
+
+
 PRINTERS = {
+    "ComponentStatus": columns("NAME,STATUS,MESSAGE,ERROR", _component),
     "ClusterRole.rbac.authorization.k8s.io": columns("NAME,CREATED AT", _created),
     "ClusterRoleBinding.rbac.authorization.k8s.io": _BINDING,
     "CustomResourceDefinition.apiextensions.k8s.io": columns("NAME,CREATED AT", _created),
@@ -119,4 +162,5 @@ PRINTERS = {
     "Role.rbac.authorization.k8s.io": columns("NAME,CREATED AT", _created),
     "RoleBinding.rbac.authorization.k8s.io": _BINDING,
     "RuntimeClass.node.k8s.io": columns("NAME,HANDLER,AGE", _runtime_class),
+    "Scale.autoscaling": columns("NAME,DESIRED,AVAILABLE,AGE", _scale),
 }

@@ -13,6 +13,7 @@ from reconciler.apiserver.apply_patch import ManagedFields
 from reconciler.apiserver.bootstrap import bootstrap
 from reconciler.apiserver.control import ControlPlane
 from reconciler.apiserver.http import Application
+from reconciler.apiserver.options import Sender
 from reconciler.apiserver.render import Form
 from reconciler.apiserver.routes import UnknownPathError, target
 from reconciler.apiserver.status import ApiError
@@ -70,7 +71,7 @@ class Cluster:
         try:
             aim = target(self.api.registry, unquote(path), method)
             answer = self.application.perform(
-                aim, parse_qs(query, keep_blank_values=True), data, content_type, "python-requests/2"
+                aim, parse_qs(query, keep_blank_values=True), data, content_type, Sender("python-requests/2")
             )
         except ApiError as error:
             return error.code, error.to_dict()

@@ -55,6 +55,9 @@ SCHEMA = {
 }
 
 
+SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.ready"}
+
+
 def _definition(name: str = "tabs.example.com", **version: Any) -> dict[str, Any]:
     plural, _, group = name.partition(".")
     return {
@@ -68,7 +71,7 @@ def _definition(name: str = "tabs.example.com", **version: Any) -> dict[str, Any
                     "name": "v1",
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}, "scale": {}},
+                    "subresources": {"status": {}, "scale": SCALE},
                     "schema": {"openAPIV3Schema": SCHEMA},
                     **version,
                 }
@@ -236,7 +239,10 @@ class Cluster:
             return error.code, error.to_dict()
         except UnknownPathError:
             return 404, None
-        return getattr(answer, "code", 200), answer.document
+        document, conversion = answer.document, aim.place.resource.conversion
+        if conversion is not None:
+            document = (conversion.read_list if aim.verb == "list" else conversion.read)(document)
+        return getattr(answer, "code", 200), document
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Waits until the definitions have been followed."""
@@ -281,7 +287,7 @@ def test_a_life(cluster: Cluster) -> None:
     document = cluster("PATCH", f"{TABS}/t/status", patch, "application/merge-patch+json")[1]
     assert (document["status"], document["spec"]["cron"], document["metadata"]["generation"]) == ({"ready": 2}, "x", 1)
     scaled = cluster("PATCH", f"{TABS}/t/scale", {"spec": {"replicas": 4}}, "application/merge-patch+json")
-    assert scaled[1]["spec"]["replicas"] == 4
+    assert (scaled[1]["spec"], scaled[1]["status"]) == ({"replicas": 4}, {"replicas": 2})
     schemas = json.loads(OpenApi(cluster.api.registry, schema_of).v3("apis/example.com/v1") or b"")["components"]
     assert "com.example.v1.Tab" in schemas["schemas"]
     assert cluster("DELETE", f"{CRDS}/tabs.example.com")[0] == 200
@@ -292,6 +298,80 @@ def test_a_life(cluster: Cluster) -> None:
 
 def _keys(cluster: Cluster) -> list[str]:
     return [entry.key for entry in cluster.api.storage.store.list("/").entries]
+
+
+def test_every_version_shows_the_same_objects(cluster: Cluster) -> None:
+    """Without a conversion nothing but the version differs, whichever one an object was written in."""
+    definition = _definition()
+    (first,) = definition["spec"]["versions"]
+    definition["spec"]["versions"].append({**first, "name": "v2", "storage": False})
+    assert cluster("POST", CRDS, definition)[0] == 201
+    cluster.until(lambda: _established(cluster))
+    other = TABS.replace("/v1/", "/v2/")
+    for path, name in ((TABS, "a"), (other, "b")):
+        code, made = cluster("POST", path, {"metadata": {"name": name}, "spec": {"cron": "x"}})
+        assert (code, made["apiVersion"]) == (201, path.split("/")[2] + "/" + path.split("/")[3])
+    for path, version in ((TABS, "example.com/v1"), (other, "example.com/v2")):
+        assert [cluster("GET", f"{path}/{name}")[1]["apiVersion"] for name in "ab"] == [version, version]
+        listed = cluster("GET", path)[1]
+        assert (listed["apiVersion"], [each["apiVersion"] for each in listed["items"]]) == (version, [version, version])
+    patched = cluster("PATCH", f"{TABS}/b", {"spec": {"cron": "y"}}, "application/merge-patch+json")[1]
+    assert (patched["apiVersion"], patched["spec"]["cron"]) == ("example.com/v1", "y")
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("x", "must be a list of rules"),
+        ([{}], "[0].rule: Required value"),
+        ([{"rule": 1}], "[0].rule: Invalid value"),
+        ([{"rule": "true", "reason": "No"}], '[0].reason: Unsupported value: "No"'),
+    ],
+)
+def test_rules_have_to_be_rules(cluster: Cluster, rules: Any, expected: str) -> None:
+    """A definition with others is refused."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-validations": rules}}
+    code, status = cluster("POST", CRDS, _definition(schema=schema))
+    assert code == 422
+    assert expected in status["message"]
+
+
+def test_rules_are_enforced(cluster: Cluster) -> None:
+    """For creations and changes."""
+    rule = {"rule": "self.cron != oldSelf.cron", "message": "cron must change"}
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"]}}
+    schema["properties"]["spec"] = {**SCHEMA["properties"]["spec"], "x-kubernetes-validations": [rule]}
+    assert cluster("POST", CRDS, _definition(schema={"openAPIV3Schema": schema}))[0] == 201
+    cluster.until(lambda: _established(cluster))
+    assert cluster("POST", TABS, {"metadata": {"name": "t"}, "spec": {"cron": "x"}})[0] == 201
+    merge = "application/merge-patch+json"
+    code, status = cluster("PATCH", f"{TABS}/t", {"spec": {"replicas": 3}}, merge)
+    assert (code, status["message"]) == (
+        422,
+        'Tab.example.com "t" is invalid: spec: Invalid value: "object": cron must change',
+    )
+    assert cluster("PATCH", f"{TABS}/t", {"spec": {"cron": "y"}}, merge)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        ({}, "[spec.subresources.scale.specReplicasPath: Required value, "),
+        (
+            {**SCALE, "specReplicasPath": ".a"},
+            'specReplicasPath: Invalid value: ".a": should be a json path under .spec',
+        ),
+        (
+            {**SCALE, "labelSelectorPath": ".a"},
+            'labelSelectorPath: Invalid value: ".a": should be a json path under either .status or .spec',
+        ),
+    ],
+)
+def test_a_scale_has_to_be_somewhere(cluster: Cluster, scale: dict[str, str], expected: str) -> None:
+    """In the wish and in the report."""
+    code, status = cluster("POST", CRDS, _definition(subresources={"scale": scale}))
+    assert code == 422
+    assert expected in status["message"]
 
 
 def test_server_side_apply_follows_the_schema(cluster: Cluster) -> None:

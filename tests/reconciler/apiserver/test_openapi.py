@@ -84,4 +84,4 @@ def test_kinds_without_a_type_are_described_too(documents: OpenApi) -> None:
     assert {"apiVersion", "kind", "metadata", "status"} <= set(ingress)
     role = json.loads(documents.v3("apis/rbac.authorization.k8s.io/v1") or b"")["components"]["schemas"]
     rule = role["io.k8s.api.rbac.v1.PolicyRule"]["properties"]
-    assert rule["verbs"] == {"type": "array", "items": {"type": "string"}}
+    assert rule["verbs"] == {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"}

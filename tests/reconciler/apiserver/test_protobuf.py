@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.apiserver.protobuf import ProtobufError, as_json, messages, to_json
+from reconciler.apiserver.messages import messages
+from reconciler.apiserver.protobuf import ProtobufError, as_json, to_json
 from reconciler.apiserver.status import ApiError
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import json
 import signal
 import ssl
 import subprocess
@@ -66,7 +67,9 @@ def test_https_for_those_who_may(tmp_path: Path) -> None:
     """The kubeconfig's certificate may everything, a token what its user may, a stranger's certificate nothing."""
     (tmp_path / "tokens").write_text("secret,ann,1,system:masters\n")
     keys = tmp_path / "keys"
-    server = Process(tmp_path, "--certificates", str(keys), "--token-auth-file", str(tmp_path / "tokens"))
+    audit = tmp_path / "audit.log"
+    tokens = ("--token-auth-file", str(tmp_path / "tokens"), "--audit-log-path", str(audit))
+    server = Process(tmp_path, "--certificates", str(keys), *tokens)
     try:
         now = time.time_ns() // 1000
         user = server.config["users"][0]["user"]
@@ -82,6 +85,11 @@ def test_https_for_those_who_may(tmp_path: Path) -> None:
         assert server.get("/api/v1/secrets", known.client("bob", [], now)) == 403
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
             server.get("/api/v1/secrets", Authority.create(now).client("eve", [MASTERS], now))
+        told = [json.loads(line) for line in audit.read_text().splitlines()]
+        assert [(line["user"], line["code"]) for line in told if line["resource"] == "secrets"] == [
+            ("system:anonymous", 403),
+            ("bob", 403),
+        ]
     finally:
         assert server.stop() == 0
 
@@ -102,3 +110,10 @@ def test_plain_http_is_for_loopback_only() -> None:
     result = CliRunner().invoke(serve, ["--http", "--host", "0.0.0.0"])
     assert result.exit_code == 2
     assert "--http is for loopback only" in result.output
+
+
+def test_without_users_there_is_nothing_to_audit(tmp_path: Path) -> None:
+    """Plain HTTP doesn't know who did what."""
+    result = CliRunner().invoke(serve, ["--http", "--audit-log-path", str(tmp_path / "audit.log")])
+    assert result.exit_code == 2
+    assert "--audit-log-path tells who did what" in result.output

@@ -16,6 +16,7 @@ from reconciler.apiserver.apply_shapes import shape_of, shape_of_custom
 from reconciler.apiserver.apply_walk import compare, faults, fields_of, merge
 from reconciler.apiserver.bootstrap import bootstrap
 from reconciler.apiserver.http import Application
+from reconciler.apiserver.options import Sender
 from reconciler.apiserver.routes import target
 from reconciler.apiserver.status import ApiError
 from state.objects import Deployment, Pod, Service
@@ -41,7 +42,7 @@ class Client:
                 parse_qs(text, keep_blank_values=True),
                 b"" if body is None else json.dumps(body).encode(),
                 content_type,
-                "python-requests/2",
+                Sender("python-requests/2"),
             )
         except ApiError as error:
             return error.code, error.to_dict()

@@ -1,0 +1,108 @@
+"""Which fields a write changes: what of a new object, or of a changed one, its writer comes to own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from reconciler.apiserver import wire
+from reconciler.apiserver.apply_fields import Fields, difference
+from reconciler.apiserver.apply_shapes import Shape
+from reconciler.apiserver.apply_walk import Difference, compare
+from reconciler.apiserver.resources import Resource
+from state.objects import AnyObject, Object, Pod, PodSpec, replace
+
+Json = dict[str, Any]
+#: What nobody owns: it identifies the object, or the server sets it.
+NOT_OWNED: Fields = {
+    "f:apiVersion": {},
+    "f:kind": {},
+    "f:metadata": {
+        ".": {},
+        "f:clusterName": {},
+        "f:creationTimestamp": {},
+        "f:generation": {},
+        "f:managedFields": {},
+        "f:name": {},
+        "f:namespace": {},
+        "f:resourceVersion": {},
+        "f:selfLink": {},
+        "f:uid": {},
+    },
+}
+#: New pods that are alike in all that matters here, by that, with their change. The spec counts by its identity, and is
+#: kept, so that no other can have it.
+_new_pods: dict[tuple[object, ...], tuple[PodSpec, Difference]] = {}
+_REMEMBERED = 4096
+
+
+def change_of(resource: Resource, shape: Shape, live: AnyObject | None, new: AnyObject, subresource: str) -> Difference:
+    """What a writer changes, of that which can be owned and is written at that path."""
+    if live is not None or not isinstance(new, Pod):
+        return _change(resource, shape, live, new, subresource)
+    meta = new.metadata
+    names = (tuple(meta.labels), tuple(meta.annotations), meta.owner_references, meta.finalizers)
+    key = (id(new.spec), bool(meta.generate_name), *names)
+    known = _new_pods.get(key)
+    if known is None:
+        known = (new.spec, _change(resource, shape, live, new, subresource))
+        if len(_new_pods) >= _REMEMBERED:
+            _new_pods.clear()
+        _new_pods[key] = known
+    return known[1]
+
+
+def _change(resource: Resource, shape: Shape, live: AnyObject | None, new: AnyObject, subresource: str) -> Difference:
+    if isinstance(new, Object):
+        found = _typed(resource, shape, live, new, subresource)
+    else:
+        found = compare(blank(resource) if live is None else wire.document(live), wire.document(new), shape)
+
+    def part(fields: Fields) -> Fields:
+        owned = difference(fields, NOT_OWNED).items()
+        return {step: child for step, child in owned if _is_within(resource, step.removeprefix("f:"), subresource)}
+
+    return Difference(part(found.changed), part(found.removed))
+
+
+def _typed(resource: Resource, shape: Shape, live: AnyObject | None, new: Object, subresource: str) -> Difference:
+    """The difference, without looking at parts that are alike, or aren't written at that path."""
+    old = type(new)() if live is None else live
+    left_out = {
+        name: empty
+        for name, empty in _parts(type(new)).items()
+        if not _is_within(resource, name, subresource) or getattr(old, name) == getattr(new, name)
+    }
+    return compare(_bare(old, left_out), _bare(new, left_out), shape)
+
+
+def blank(resource: Resource) -> Json:
+    """What an object is compared with when it is made: the zero value of its type."""
+    if resource.type is None:
+        return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
+    return _blank_of(resource.type)
+
+
+@cache
+def _blank_of(kind: type[Any]) -> Json:
+    return wire.document(kind())
+
+
+@cache
+def _parts(kind: type[Object]) -> Mapping[str, Any]:
+    """What an object has beside its metadata, empty."""
+    empty = kind()
+    return {name: getattr(empty, name) for name in kind.__struct_fields__ if name != "metadata"}
+
+
+def _bare(obj: AnyObject, changes: Mapping[str, Any]) -> Json:
+    """An object with other parts, and without a record, as plain data."""
+    return wire.document(replace(obj, metadata=replace(obj.metadata, managed_fields=()), **changes))
+
+
+def _is_within(resource: Resource, field: str, subresource: str) -> bool:
+    """Whether a part of an object is written at a path."""
+    if "status" not in resource.subresources or subresource not in ("", "status"):
+        return True
+    return field == "metadata" or (field == "status") == (subresource == "status")

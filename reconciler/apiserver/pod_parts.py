@@ -1,0 +1,55 @@
+"""Parts of a pod that are changed by a path of their own: ephemeral containers (``kubectl debug``) and resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.apiserver.strategy import with_system_fields
+from state.defaults import default
+from state.errors import Problem, forbidden, invalid
+from state.objects import AnyObject, Container, Pod, replace
+from state.qos import qos_class
+
+EPHEMERAL, RESIZE = "ephemeralcontainers", "resize"
+PARTS = (EPHEMERAL, RESIZE)
+
+
+def prepare(part: str, new: AnyObject, old: AnyObject) -> Pod:
+    """The live pod with that part of the sent one."""
+    assert isinstance(new, Pod)
+    assert isinstance(old, Pod)
+    sent = default(with_system_fields(new, old)).spec
+    if part == EPHEMERAL:
+        return replace(old, spec=replace(old.spec, ephemeral_containers=sent.ephemeral_containers))
+    spec = replace(
+        old.spec,
+        containers=_resized(old.spec.containers, sent.containers),
+        init_containers=_resized(old.spec.init_containers, sent.init_containers),
+    )
+    return replace(old, spec=spec)
+
+
+def _resized(live: Iterable[Container], sent: Iterable[Container]) -> tuple[Container, ...]:
+    by_name: Mapping[str, Container] = {container.name: container for container in sent}
+    return tuple(
+        replace(each, resources=by_name[each.name].resources, resize_policy=by_name[each.name].resize_policy)
+        if each.name in by_name
+        else each
+        for each in live
+    )
+
+
+def problems(part: str, new: AnyObject, old: AnyObject) -> Iterator[Problem]:
+    """What of a changed part isn't allowed, beside what no pod may have."""
+    assert isinstance(new, Pod)
+    assert isinstance(old, Pod)
+    if part == RESIZE:
+        if qos_class(new.spec) != qos_class(old.spec):
+            yield invalid("spec", qos_class(new.spec), "Pod QOS Class may not change as a result of resizing")
+        return
+    now = {container.name: container for container in new.spec.ephemeral_containers}
+    for container in old.spec.ephemeral_containers:
+        if container != now.get(container.name):
+            verb = "changed" if container.name in now else "removed"
+            message = f'existing ephemeral containers "{container.name}" may not be {verb}\n'
+            yield forbidden("spec.ephemeralContainers", message)
