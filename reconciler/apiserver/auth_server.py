@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -47,9 +50,10 @@ class Security:
         audit: TextIO | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.authority = Authority.kept_in(folder, now)
-        self.context: ssl.SSLContext = server_context(self.authority, folder, (*LOOPBACK, *_INSIDE, *hosts), now)
-        self.accounts = AccountTokens(signing_key(folder))
+        with _alone_in(folder):
+            self.authority = Authority.kept_in(folder, now)
+            self.context: ssl.SSLContext = server_context(self.authority, folder, (*LOOPBACK, *_INSIDE, *hosts), now)
+            self.accounts = AccountTokens(signing_key(folder))
         self._fixed = tokens or FixedTokens({})
         self._now = now
         self._audit = audit
@@ -73,3 +77,14 @@ class Security:
         """The kubeconfig of somebody who may do everything."""
         client = self.authority.client(_ADMIN, [MASTERS], self._now)
         return kubeconfig(url, user=_ADMIN, authority=self.authority.pem, client=client)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Has servers that start at once with one folder make its keys one after the other, and so only once."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -15,24 +15,11 @@ from reconciler.cli.cluster import Cluster, kinds_of, listed, require, targets
 from reconciler.cli.options import Duration, common, no_headers, output
 from reconciler.cli.printers import object_name, object_table
 from reconciler.cli.results import show_tables
-from reconciler.cli.stores import StoreChoice, store_options
+from reconciler.cli.stores import StoreChoice, state_dir_option, store_options
 from reconciler.cli.tables import echo
-from reconciler.live.directory import DEFAULT
 from state.times import SECOND
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-
-
-def _state_dir(command: FunctionT) -> FunctionT:
-    """The option that says which cluster is meant."""
-    return click.option(
-        "--state-dir",
-        default=DEFAULT,
-        show_default=True,
-        envvar="RECONCILER_STATE_DIR",
-        metavar="DIR",
-        help="Where the cluster's state is.",
-    )(command)
 
 
 @click.command(
@@ -53,8 +40,8 @@ def _state_dir(command: FunctionT) -> FunctionT:
     metavar="FILE|DIR|-",
     help="Manifests to run: YAML or JSON, directories with all below them, - for stdin. Repeatable.",
 )
-@_state_dir
-@store_options("")
+@state_dir_option
+@store_options("STATE-DIR/state.db")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Serve the Kubernetes API over TLS here; 0 takes any free port."
 )
@@ -134,7 +121,7 @@ def _all_namespaces(command: FunctionT) -> FunctionT:
 @output("wide", "json", "yaml", "name")
 @no_headers
 @click.option("-w", "--watch", is_flag=True, help="Go on with a row for every change, until Ctrl-C.")
-@_state_dir
+@state_dir_option
 @common
 def get(
     *,
@@ -162,7 +149,7 @@ def get(
 @click.command(epilog=exits.epilog("reconciler describe pod/web-0\nreconciler describe deployment web -n shop"))
 @click.argument("words", nargs=-1, required=True, metavar="TYPE [NAME...] | TYPE/NAME...")
 @_namespace
-@_state_dir
+@state_dir_option
 @common
 def describe(words: tuple[str, ...], namespace: str, state_dir: str) -> int:
     """Tell everything about objects of what runs, with their events."""
@@ -192,7 +179,7 @@ def describe(words: tuple[str, ...], namespace: str, state_dir: str) -> int:
 @click.option("-p", "--previous", is_flag=True, help="The log of the container's instance before this one.")
 @click.option("--tail", type=click.IntRange(min=-1), default=-1, help="Only so many of the last lines.")
 @click.option("--timestamps", is_flag=True, help="Each line with its time.")
-@_state_dir
+@state_dir_option
 @common
 def logs(
     *,
@@ -219,7 +206,7 @@ def logs(
 @_all_namespaces
 @click.option("--for", "about", default="", metavar="TYPE/NAME", help="Only those about this object.")
 @no_headers
-@_state_dir
+@state_dir_option
 @common
 def events(namespace: str, everywhere: bool, about: str, no_headers: bool, state_dir: str) -> int:
     """List what happened, the oldest first."""
@@ -245,7 +232,7 @@ def events(namespace: str, everywhere: bool, about: str, no_headers: bool, state
 @click.argument("words", nargs=-1, required=True, metavar="TYPE NAME... | TYPE/NAME...")
 @click.option("--replicas", type=click.IntRange(min=0), required=True)
 @_namespace
-@_state_dir
+@state_dir_option
 @common
 def scale(words: tuple[str, ...], replicas: int, namespace: str, state_dir: str) -> int:
     """Set how many pods a workload that runs is to have, until its manifest says otherwise."""
@@ -262,7 +249,7 @@ def scale(words: tuple[str, ...], replicas: int, namespace: str, state_dir: str)
     help="What becomes of the objects that it owns.  [default: background]",
 )
 @_namespace
-@_state_dir
+@state_dir_option
 @common
 def delete(
     words: tuple[str, ...], grace_period: int | None, cascade: str | None, namespace: str, state_dir: str

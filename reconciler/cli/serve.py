@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import signal
-import tempfile
 import threading
 import time
 from ipaddress import ip_address
@@ -15,7 +14,7 @@ import click
 
 from reconciler.cli import exits
 from reconciler.cli.options import common
-from reconciler.cli.stores import StoreChoice, store_options
+from reconciler.cli.stores import StoreChoice, state_dir_option, store_options
 from reconciler.cli.tables import echo
 from rules.services import CLUSTER_CIDR
 
@@ -26,12 +25,13 @@ _YOUNG = 20_000
 @click.command(
     epilog=exits.epilog(
         "reconciler serve --port 6443 --kubeconfig admin.kubeconfig\n"
-        "reconciler serve --store sqlite:state.db --certificates keys --kubeconfig k &\n"
+        "reconciler serve --store memory: --port 0 --kubeconfig admin.kubeconfig &\n"
         "reconciler serve --store etcd://127.0.0.1:2379 --certificates keys --port 6444\n"
         "kubectl --kubeconfig admin.kubeconfig get namespaces"
     )
 )
-@store_options("memory:")
+@state_dir_option
+@store_options("STATE-DIR/serve.db")
 @click.option("--port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option(
     "--service-cidr", default=CLUSTER_CIDR, show_default=True, metavar="CIDR", help="Where cluster IPs come from."
@@ -44,7 +44,7 @@ _YOUNG = 20_000
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Keeps the server's certificate authority and keys; without it they last as long as the server.",
+    help="Keeps the server's certificate authority and keys.  [default: STATE-DIR/certificates]",
 )
 @click.option(
     "--token-auth-file",
@@ -67,6 +67,7 @@ _YOUNG = 20_000
 @common
 def serve(
     *,
+    state_dir: str,
     chosen: StoreChoice,
     host: str,
     port: int,
@@ -83,6 +84,7 @@ def serve(
     from reconciler.apiserver.connections import allow_many  # noqa: PLC0415
     from reconciler.apiserver.kubeconfig import write  # noqa: PLC0415
     from reconciler.apiserver.server import Server  # noqa: PLC0415
+    from reconciler.live.directory import StateDirectory  # noqa: PLC0415
 
     if is_plain and not _is_loopback(host):
         raise click.UsageError(f"--http is for loopback only, found --host {host}")
@@ -93,12 +95,16 @@ def serve(
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with tempfile.TemporaryDirectory(prefix="reconciler-") as temporary, chosen.open() as store:
+    directory = StateDirectory(state_dir)
+    if not chosen.store:
+        directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with chosen.or_else(f"sqlite:{directory.served}").open() as store:
         security = None
         if not is_plain:
             fixed = None if tokens is None else FixedTokens.read(tokens)
             now = time.time_ns() // 1000
-            security = Security(folder or Path(temporary), now, hosts=(host,), tokens=fixed, audit=audit)
+            keys = folder or directory.certificates
+            security = Security(keys, now, hosts=(host,), tokens=fixed, audit=audit)
         with Server(store, host=host, port=port, cidrs=(service_cidr,), terms=terms, security=security) as server:
             echo([server.url])
             if path is not None:

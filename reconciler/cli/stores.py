@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.options import Duration
+from reconciler.live.directory import DEFAULT
 from state.times import SECOND
 
 if TYPE_CHECKING:
@@ -77,15 +78,26 @@ class StoreChoice:
             raise click.UsageError(f"--leader-elect-…: {error}") from error
 
 
-def store_options(default: str) -> Callable[[FunctionT], FunctionT]:
-    """The options; the command gets them as ``chosen``."""
+def state_dir_option(command: FunctionT) -> FunctionT:
+    """The option that says which cluster is meant."""
+    return click.option(
+        "--state-dir",
+        default=DEFAULT,
+        show_default=True,
+        envvar="RECONCILER_STATE_DIR",
+        metavar="DIR",
+        help="Where the cluster's state is.",
+    )(command)
+
+
+def store_options(file: str) -> Callable[[FunctionT], FunctionT]:
+    """The options; the command gets them as ``chosen``. ``file`` is where the state is by default, as users read it."""
     options = (
         click.option(
             "--store",
-            default=default,
-            show_default=bool(default),
+            default="",
             metavar="URL",
-            help="memory:, sqlite:PATH or etcd://HOST:PORT[,…].",
+            help=f"memory:, sqlite:PATH or etcd://HOST:PORT[,…].  [default: sqlite:{file}]",
         ),
         click.option(
             "--etcd-cafile", type=_FILE, metavar="FILE", help="Who vouches for etcd: it is spoken to over TLS."

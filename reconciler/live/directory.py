@@ -3,6 +3,7 @@
 lock           held by the reconciler that runs
 about.json     the node's name and the block of addresses; written once
 state.db       the objects, if they are nowhere else (``--store``)
+serve.db       those of ``serve``, which runs nothing here and needs no lock
 certificates/  the keys of the API's server, if there is one
 socket         where a running reconciler answers
 logs/          NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, in CRI's format
@@ -40,6 +41,7 @@ class StateDirectory:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
         self.store = self.path / "state.db"
+        self.served = self.path / "serve.db"
         self.certificates = self.path / "certificates"
         self.logs = self.path / "logs"
         self.volumes = self.path / "volumes"

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from reconciler.apiserver.auth_server import Security
 from reconciler.apiserver.rbac import MASTERS
 from reconciler.apiserver.tls import Authority, KeyPair
 from reconciler.cli.serve import serve
@@ -26,7 +28,8 @@ class Process:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder, config = folder, folder / "config"
-        command = [sys.executable, "-m", "reconciler", "serve", "--port", "0", "--kubeconfig", str(config), *words]
+        command = [sys.executable, "-m", "reconciler", "serve", "--port", "0", "--kubeconfig", str(config)]
+        command += ["--state-dir", str(folder / "state"), *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(600):
             if config.exists() or self.process.poll() is not None:
@@ -103,6 +106,14 @@ def test_the_authority_outlives_the_server(tmp_path: Path) -> None:
         authorities.append(server.config["clusters"][0]["cluster"]["certificate-authority-data"])
         assert server.stop() == 0
     assert authorities[0] == authorities[1]
+
+
+def test_servers_that_begin_at_once_with_one_folder_have_one_authority(tmp_path: Path) -> None:
+    """Whoever comes second takes the first one's keys, and doesn't make others meanwhile."""
+    now = time.time_ns() // 1000
+    with ThreadPoolExecutor(8) as pool:
+        made = pool.map(lambda _: Security(tmp_path / "keys", now).authority.pem, range(8))
+        assert len(set(made)) == 1
 
 
 def test_plain_http_is_for_loopback_only() -> None:

@@ -170,10 +170,10 @@ def test_kubectl(server, tmp_path):
 
 
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path):
-    """The kubeconfig is there when it takes requests, and SIGTERM ends it in order."""
+    """The kubeconfig is there when it takes requests, SIGTERM ends it in order, and its state is in a file."""
     config = tmp_path / "kubeconfig"
     command = [sys.executable, "-m", "reconciler", "serve", "--port", "0", "--kubeconfig", str(config)]
-    command += ["--store", f"sqlite:{tmp_path / 'state.db'}"]
+    command += ["--state-dir", str(tmp_path / "state")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         end = time.monotonic() + 30
@@ -185,4 +185,5 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path):
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
+    assert (tmp_path / "state" / "serve.db").exists()
     assert "127.0.0.1" in out
