@@ -76,10 +76,10 @@ def test_schedule(benchmark, sizes, workload):
 @pytest.mark.parametrize("count", [500, 1_000, 2_000, 5_000, 10_000, 20_000])
 def test_schedule_growth_over_nodes(benchmark, sizes, count):
     """10,000 basic pods on more and more nodes (fewer where they don't fit)."""
-    run(benchmark, BASIC, sizes(count), sizes(min(10_000, count * 30)))
+    run(benchmark, BASIC, sizes(count), sizes(min(10_000, count * 30)), rounds=3)
 
 
 @pytest.mark.parametrize("count", [1_000, 5_000, 20_000, 100_000])
 def test_schedule_growth_over_pods(benchmark, sizes, count):
     """More and more basic pods on 5,000 nodes."""
-    run(benchmark, BASIC, sizes(5_000), sizes(count))
+    run(benchmark, BASIC, sizes(5_000), sizes(count), rounds=3)

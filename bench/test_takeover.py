@@ -31,7 +31,7 @@ async def connected(server):
     try:
         yield connection
     finally:
-        connection.close()
+        connection.abort()
         await asyncio.sleep(0.05)
 
 

@@ -31,6 +31,7 @@ from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.ranking import Pick, Ranking
 from rules.scheduling.recipe import VOLUME_PLUGINS
 from rules.scheduling.status import fit_error, pre_filter_error
+from state.collector import paused_collector
 from state.objects import Pod
 
 NO_NODES = "no nodes available to schedule pods"
@@ -81,6 +82,7 @@ class Scheduler:
         for scheduler in (self, *self.others.values()):
             scheduler.fast.changed(old, new)
 
+    @paused_collector()
     def schedule(self, pods: Sequence[Pod], *, now: int) -> list[Decision]:
         """Decides about pending pods in queue order; placed ones are assumed on their nodes from then on.
 
