@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 #: With fewer new objects than this it isn't worth looking for cycles among all.
 _FEW = 100_000
+#: What the interpreter itself has frozen (3.12 does).
+_FROZEN_AT_START = gc.get_freeze_count()
 
 
 class _Growth:
@@ -47,7 +49,7 @@ def _visit() -> None:
 
 def _grow_old() -> None:
     """Moves all objects to the oldest generation."""
-    if gc.get_freeze_count():  # the program has frozen objects of its own: thawing ours would thaw those
+    if gc.get_freeze_count() > _FROZEN_AT_START:  # the program has frozen objects: thawing ours would thaw those
         return
     _Growth.made += gc.get_count()[0]
     gc.freeze()
