@@ -38,7 +38,12 @@ def test_a_closed_pipe_ends_the_program_quietly(many):
 
 def test_batch_answers_each_line_before_the_next_one_and_ends_quietly_when_interrupted():
     with subprocess.Popen(
-        command("batch"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("batch"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no threads here, and nothing else does it
     ) as process:
         for number in range(3):
             process.stdin.write(json.dumps({"id": number, "desired": []}) + "\n")
@@ -47,6 +52,11 @@ def test_batch_answers_each_line_before_the_next_one_and_ends_quietly_when_inter
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert process.stderr.read().strip() == ""
+
+
+def _hear_interrupts():
+    """Whoever runs the tests in the background of a shell has its children ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_logs_go_to_stderr_as_json_where_there_is_no_terminal():
