@@ -183,12 +183,22 @@ class EtcdStore(Store):
 
     def _write(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
         if len(writes) == 1:
-            results = [_outcome(writes[0], self._call("Txn", _transaction(writes[0])))]
+            results = [self._write_one(writes[0])]
         else:
             results = [result for part in _independent(writes) for result in self._write_together(part)]
         newest = max((result.revision for result in results if isinstance(result, Entry)), default=0)
         self.compact(overdue(newest, self._compacted, self._keep))
         return results
+
+    def _write_one(self, write: Write) -> Entry | Refused:
+        """Etcd says that it is full of the write, too, by which it first goes over its quota and which it has done."""
+        try:
+            return _outcome(write, self._call("Txn", _transaction(write)))
+        except StoreFullError:
+            found = None if write.value is None else self.get(write.key)
+            if found is None or found.value != write.value or found.revision == write.expected:
+                raise
+            return found
 
     def _write_together(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
         """Sends all, then waits for all: when this ends, none is under way any more."""
