@@ -35,6 +35,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 #: Tags that change nothing: what they say is so anyway.
 _HARMLESS = {None, "!", *(_TAG + name for name in ("str", "timestamp", "map", "seq"))}
+#: How libyaml, from 0.2.6 on, refuses more than a thousand levels.
+_TOO_DEEP = "exceeded maximum nesting depth"
+_DEEPER = f"nested deeper than {DEPTH_LIMIT} levels"
 _NO_KEY = object()
 #: The key ``<<``, as opposed to a quoted one.
 _MERGE = MapKey("<<")
@@ -254,7 +257,7 @@ class _Reader:
 
     def _check_depth(self, event: Any, depth: int) -> None:
         if depth > DEPTH_LIMIT:
-            raise _Unreadable(self._line(event), f"nested deeper than {DEPTH_LIMIT} levels")
+            raise _Unreadable(self._line(event), _DEEPER)
 
     def _end(self, event: Any) -> None:
         frame = self._stack.pop()
@@ -312,6 +315,8 @@ def _told(text: str, error: yaml.YAMLError, first_line: int) -> str:
     assert isinstance(error, yaml.MarkedYAMLError)
     mark = error.problem_mark or error.context_mark
     assert mark is not None
+    if error.problem == _TOO_DEEP:  # libyaml's scanner can be far ahead of its first event
+        return f"line {mark.line + first_line}: {_DEEPER}"
     context = f" {error.context}" if error.context else ""
     return f"line {mark.line + first_line}, column {mark.column + 1}: {error.problem}{context}"
 
