@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.api import Reconciler
 from state.errors import StateError
-from state.objects import AnyObject, CronJob, ObjectMeta, Pod, PodTemplateSpec
+from state.objects import AnyObject, CronJob, DaemonSet, ObjectMeta, Pod, PodTemplateSpec, StatefulSet, replace
 from state.snapshot import Key, Snapshot
 from state.workspace import controller_uid
 
@@ -14,7 +14,8 @@ from state.workspace import controller_uid
 def copy_of(target: Key, snapshot: Snapshot) -> Pod:
     """A pod like those that the target makes, or like the target if it is one itself.
 
-    It is the newest pod that a workload has, or, if it has none, one of its template.
+    It is the newest pod that a workload has, or, if it has none, one of its template; always that of a DaemonSet, whose
+    pods are bound to their nodes. A pod of a StatefulSet comes without the claims that would be made for it.
 
     Raises:
         StateError: there is no such object, or it makes no pods.
@@ -27,9 +28,10 @@ def copy_of(target: Key, snapshot: Snapshot) -> Pod:
     template = _template(obj)
     if template is None:
         raise StateError(f"{target} is no pod, and nothing that makes pods")
-    found = _pods_of(obj, snapshot)
+    found = [] if isinstance(obj, DaemonSet) else _pods_of(obj, snapshot)
     if found:
-        return max(found, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
+        newest = max(found, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
+        return _without_claims(newest, obj) if isinstance(obj, StatefulSet) else newest
     meta = template.metadata
     made = ObjectMeta(namespace=target.namespace, name=target.name, labels=meta.labels, annotations=meta.annotations)
     return admitted_pod(Pod(metadata=made, spec=template.spec), snapshot)
@@ -52,6 +54,12 @@ def admitted_pod(pod: Pod, snapshot: Snapshot) -> Pod:
     loop.apply(Pod(metadata=meta, spec=pod.spec))
     (stored,) = loop.ws.objects(Pod)
     return stored
+
+
+def _without_claims(pod: Pod, owner: StatefulSet) -> Pod:
+    made = {claim.metadata.name for claim in owner.spec.volume_claim_templates}
+    volumes = tuple(volume for volume in pod.spec.volumes if volume.name not in made)
+    return replace(pod, spec=replace(pod.spec, volumes=volumes))
 
 
 def _template(obj: AnyObject) -> PodTemplateSpec | None:

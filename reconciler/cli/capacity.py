@@ -124,6 +124,6 @@ def _lines(rows: dict[tuple[int, str], list[str]]) -> Iterator[tuple[str, str, s
 def _last_line(name: str, found: Capacity) -> str:
     copies = f"{found.total} more {'copy' if found.total == 1 else 'copies'} of {name}"
     if not found.reason:
-        return f"At least {copies} fit"
+        return f"At least {copies} {'fits' if found.total == 1 else 'fit'}"
     first = ", ".join(f"{reason} on {many(count, 'node')}" for reason, count in found.first.items())
-    return f"{copies} fit; then: {first or found.reason}"
+    return f"{copies} {'fits' if found.total == 1 else 'fit'}; then: {first or found.reason}"

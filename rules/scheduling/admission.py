@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from rules.admission import SYSTEM_CLASSES
 from rules.scheduling.cluster import NsName
 from rules.scheduling.pods import FINISHED, scheduler_of
 from state.defaults import default
@@ -28,9 +29,11 @@ from state.objects import (
     Service,
     StatefulSet,
     StorageClass,
+    VolumeAttachment,
     decode_hook,
     replace,
 )
+from state.validation import validate
 
 #: The lists of a cluster and the type of their objects.
 KINDS: dict[str, type[Object]] = {
@@ -47,10 +50,14 @@ KINDS: dict[str, type[Object]] = {
     "csiNodes": CSINode,
     "csiDrivers": CSIDriver,
     "csiStorageCapacities": CSIStorageCapacity,
+    "volumeAttachments": VolumeAttachment,
     "podDisruptionBudgets": PodDisruptionBudget,
     "priorityClasses": PriorityClass,
 }
 _DEFAULT_NAMESPACE = "default"
+#: What of a pod or node a decision depends on, and the faults there that leave no decision to be made.
+_DECISIVE = ("affinity", "allocatable", "nodeSelector", "overhead", "resources", "tolerations", "topologySpread")
+_FAULTS = ("Invalid", "NotSupported", "TypeInvalid")
 _NAMESPACED = (
     Pod,
     Service,
@@ -83,6 +90,10 @@ class ClusterView:
         """All objects of a kind."""
         return self._tables.get(kind, {})
 
+    def has(self, obj: Object) -> bool:
+        """Whether there is an object of that kind and name."""
+        return (obj.metadata.namespace, obj.metadata.name) in self.table(obj.kind)
+
     def add(self, obj: Object) -> None:
         """Stores an object in place of one with the same name."""
         key = (obj.metadata.namespace, obj.metadata.name)
@@ -112,14 +123,36 @@ def admitted(cluster: Mapping[str, Sequence[Mapping[str, Any]]]) -> ClusterView:
         if items is not None and not isinstance(items, list | tuple):
             raise ClusterError(f"cluster.{name}", f"expected a list, found {type(items).__name__}")
         for position, raw in enumerate(items or ()):
-            obj = _read(raw, kind, f"cluster.{name}[{position}]")
+            path = f"cluster.{name}[{position}]"
+            obj = _read(raw, kind, path)
+            if view.has(obj):
+                raise ClusterError(f"{path}.metadata.name", f'Duplicate value: "{obj.metadata.name}"')
             view.add(obj)
             if isinstance(obj, Pod):
                 view.pods.append(obj)
+            if isinstance(obj, Node) or (isinstance(obj, Pod) and not obj.spec.node_name):
+                _check(obj, path)
     view.pods = [_with_priority(view, pod) for pod in view.pods]
     for pod in view.pods:
         view.add(pod)
     return view
+
+
+def check_all(view: ClusterView) -> None:
+    """Checks the pods that ``admitted`` lets in as they are because they are on nodes already.
+
+    Raises:
+        ClusterError: one has a value that no decision can be made with; says which.
+    """
+    for position, pod in enumerate(view.pods):
+        _check(pod, f"cluster.pods[{position}]")
+
+
+def _check(obj: Node | Pod, path: str) -> None:
+    """Refuses values that an API server refuses, where decisions depend on them; what is missing does no harm."""
+    for problem in validate(obj):
+        if problem.reason in _FAULTS and any(part in problem.path for part in _DECISIVE):
+            raise ClusterError(f"{path}.{problem.path}", problem.body)
 
 
 def _read(raw: Mapping[str, Any], kind: type[Object], path: str) -> Object:
@@ -144,7 +177,7 @@ def _with_priority(view: ClusterView, pod: Pod) -> Pod:
     found: PriorityClass | None = None
     if pod.spec.priority_class_name:
         named = view.table("PriorityClass").get(("", pod.spec.priority_class_name))
-        found = named if isinstance(named, PriorityClass) else None
+        found = named if isinstance(named, PriorityClass) else SYSTEM_CLASSES.get(pod.spec.priority_class_name)
     else:
         defaults = [
             c for c in view.table("PriorityClass").values() if isinstance(c, PriorityClass) and c.global_default

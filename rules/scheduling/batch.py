@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rules.scheduling.admission import admitted
+from rules.scheduling.admission import admitted, check_all
 from rules.scheduling.decision import GATED, SCHEDULED, Decision
 from rules.scheduling.framework import Outcome, totals
 from rules.scheduling.plugins.scheduling_gates import gate
@@ -14,6 +14,7 @@ from rules.scheduling.preemption import Preemption
 from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.scheduler import Scheduler
 from rules.scheduling.status import Refusal
+from state.errors import StateError
 from state.times import format_time, parse_time
 
 #: When the first pod of a batch starts; each later one a second after.
@@ -37,7 +38,11 @@ def schedule_cluster(
         ClusterError: if an object isn't valid; says where.
     """
     view = admitted(cluster)
-    scheduler = Scheduler(view, profiles[0], profiles[1:])
+    try:
+        scheduler = Scheduler(view, profiles[0], profiles[1:])
+    except StateError:
+        check_all(view)
+        raise
     queue = scheduler.queue(view.pending(*(profile.name for profile in profiles)))
     answers = []
     for position, entry in enumerate(queue):

@@ -19,6 +19,8 @@ NsName = tuple[str, str]
 NodeListener = Callable[[NodeInfo], None]
 #: Told about a pod, or so many of its class, that came to a node (+1, or more) or went from it (-1).
 PodListener = Callable[[PodEntry, NodeInfo, int], None]
+#: Told about a pod that was nominated to a node of a name (+1), or no longer is (-1).
+NominationListener = Callable[[PodEntry, str, int], None]
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -58,6 +60,7 @@ class Cluster:
         self._names: list[str] | None = None
         self._node_listeners: list[NodeListener] = []
         self._pod_listeners: list[PodListener] = []
+        self._nomination_listeners: list[NominationListener] = []
         for obj in view.table("Node").values():
             assert isinstance(obj, Node)
             self._node(obj.metadata.name, obj)
@@ -65,10 +68,11 @@ class Cluster:
             assert isinstance(obj, Pod)
             self._pod_arrived(obj)
 
-    def listen(self, on_node: NodeListener, on_pod: PodListener) -> None:
+    def listen(self, on_node: NodeListener, on_pod: PodListener, on_nomination: NominationListener) -> None:
         """Registers a table that follows this one."""
         self._node_listeners.append(on_node)
         self._pod_listeners.append(on_pod)
+        self._nomination_listeners.append(on_nomination)
 
     @property
     def names(self) -> list[str]:
@@ -222,6 +226,8 @@ class Cluster:
         self.nominated.setdefault(node, {})[entry.key] = entry
         self._nominations[entry.key] = node
         self.version += 1
+        for listener in self._nomination_listeners:
+            listener(entry, node, 1)
 
     def renominate(self, entry: PodEntry, node: str) -> tuple[PodKey, ...]:
         """Takes over what preemption came to for a pod; returns the pods that lose their nomination by that.
@@ -242,9 +248,11 @@ class Cluster:
         """Drops the pod's nomination, if it has one."""
         node = self._nominations.pop(key, None)
         if node is not None:
-            del self.nominated[node][key]
+            entry = self.nominated[node].pop(key)
             if not self.nominated[node]:
                 del self.nominated[node]
+            for listener in self._nomination_listeners:
+                listener(entry, node, -1)
 
     def _place(self, entries: Sequence[PodEntry], node: str) -> None:
         info = self.nodes.get(node)

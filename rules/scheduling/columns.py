@@ -51,12 +51,17 @@ class NodeRows:
     """
 
     def __init__(self, infos: Sequence[NodeInfo]) -> None:
-        self.infos: Sequence[NodeInfo] = infos
+        self._infos: Sequence[NodeInfo] = infos
         self.size = len(infos)
         self.allowed_pods = _column([info.allowed_pods for info in infos])
         self.pods = _column([len(info.pods) for info in infos])
         self.held_cpu = _column([info.held_cpu for info in infos])
         self.held_memory = _column([info.held_memory for info in infos])
+
+    @property
+    def infos(self) -> Sequence[NodeInfo]:
+        """The nodes themselves."""
+        return self._infos
 
     def allocatable(self, resource: str) -> Ints:
         """How much each node has in all."""
@@ -77,12 +82,16 @@ class Amounts(NodeRows):
     def __init__(self, columns: NodeColumns, rows: Rows) -> None:
         self._columns = columns
         self._rows = rows
-        self.infos = [columns.infos[row] for row in rows.tolist()]
         self.size = len(rows)
         self.pods = columns.pods[rows]
         self.allowed_pods = columns.allowed_pods[rows]
         self.held_cpu = columns.held_cpu[rows]
         self.held_memory = columns.held_memory[rows]
+
+    @property
+    def infos(self) -> Sequence[NodeInfo]:
+        """The nodes themselves."""
+        return [self._columns.infos[row] for row in self._rows.tolist()]
 
     def allocatable(self, resource: str) -> Ints:
         """How much each node has in all."""
@@ -104,7 +113,7 @@ class Filled(NodeRows):
         self._rows = rows
         self._copies = copies
         self._cls = cls
-        self.infos = ()
+        self._infos = ()
         self.size = len(rows)
         self.allowed_pods = columns.allowed_pods[rows]
         self.pods = columns.pods[rows] + copies
@@ -118,37 +127,6 @@ class Filled(NodeRows):
     def requested(self, resource: str) -> Ints:
         """How much the pods of each node would request."""
         return self._columns.requested(resource)[self._rows] + self._copies * self._cls.requests.get(resource, 0)
-
-
-class Crowded(NodeRows):
-    """The columns of a cluster as they would be with more pods on some rows."""
-
-    def __init__(self, columns: NodeColumns, more: Sequence[tuple[int, PodClass]]) -> None:
-        columns.refresh()
-        self._columns = columns
-        self._more = more
-        self._rows = np.array([row for row, _ in more], dtype=np.intp)
-        self._requested: dict[str, Ints] = {}
-        self.infos = columns.infos
-        self.size = columns.size
-        self.allowed_pods = columns.allowed_pods
-        self.pods = columns.pods + np.bincount(self._rows, minlength=columns.size)
-        self.held_cpu = columns.held_cpu
-        self.held_memory = columns.held_memory
-
-    def allocatable(self, resource: str) -> Ints:
-        """How much each node has in all."""
-        return self._columns.allocatable(resource)
-
-    def requested(self, resource: str) -> Ints:
-        """How much the pods of each node would request."""
-        column = self._requested.get(resource)
-        if column is None:
-            amounts = [min(cls.requests.get(resource, 0), TOO_LARGE) for _, cls in self._more]
-            column = self._columns.requested(resource).copy()
-            np.add.at(column, self._rows, np.array(amounts, dtype=np.int64))
-            self._requested[resource] = column
-        return column
 
 
 class NodeColumns(NodeRows):

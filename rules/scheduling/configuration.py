@@ -16,15 +16,12 @@ API_VERSION = "kubescheduler.config.k8s.io/v1"
 KIND = "KubeSchedulerConfiguration"
 #: Fields about how kube-scheduler runs, not what it decides.
 _OPERATION = (
-    "parallelism",
     "leaderElection",
     "clientConnection",
     "healthzBindAddress",
     "metricsBindAddress",
     "enableProfiling",
     "enableContentionProfiling",
-    "podInitialBackoffSeconds",
-    "podMaxBackoffSeconds",
     "delayCacheUntilActive",
 )
 #: Plugins of the default profile that are no object here, with the point at which they are.
@@ -35,20 +32,42 @@ _BUILT_IN = {
     "DefaultBinder": "bind",
     "DynamicResources": "filter",
 }
-_POINTS = (
-    "preEnqueue",
-    "queueSort",
-    "preFilter",
-    "filter",
-    "postFilter",
-    "preScore",
-    "score",
-    "reserve",
-    "permit",
-    "preBind",
-    "bind",
-    "postBind",
+_SCORERS = (
+    "TaintToleration",
+    "NodeAffinity",
+    "NodeResourcesFit",
+    "VolumeBinding",
+    "PodTopologySpread",
+    "InterPodAffinity",
+    "NodeResourcesBalancedAllocation",
 )
+_PRE_FILTERS = (
+    "NodeAffinity",
+    "NodePorts",
+    "NodeResourcesFit",
+    "VolumeRestrictions",
+    "NodeVolumeLimits",
+    "VolumeBinding",
+    "VolumeZone",
+    "PodTopologySpread",
+    "InterPodAffinity",
+    "DynamicResources",
+)
+#: The default plugins that have a point.
+_EXTENDING = {
+    "preEnqueue": ("SchedulingGates", "DynamicResources", PREEMPTION),
+    "queueSort": ("PrioritySort",),
+    "preFilter": _PRE_FILTERS,
+    "filter": ("NodeUnschedulable", "NodeName", "TaintToleration", *_PRE_FILTERS),
+    "postFilter": ("DynamicResources", PREEMPTION),
+    "preScore": (*_SCORERS, "DynamicResources"),
+    "score": (*_SCORERS, "ImageLocality", "DynamicResources"),
+    "reserve": ("VolumeBinding", "DynamicResources"),
+    "permit": (),
+    "preBind": ("VolumeBinding", "DynamicResources"),
+    "bind": ("DefaultBinder",),
+    "postBind": (),
+}
 #: Points that can't be configured apart from filter and score: a plugin works as a whole or not at all.
 _FOLLOWING = {"preFilter": "filter", "preScore": "score"}
 #: Points after the decision.
@@ -109,6 +128,7 @@ def load_configuration(
         root.fail("kind", f'Unsupported value: "{root.get("kind")}": supported values: "{KIND}"')
     for name in _OPERATION:
         root.get(name)
+    _check_operation(root)
     _check_percentage(root)
     if root.children("extenders"):
         root.fail("extenders", "Forbidden: a decision here asks no web hooks")
@@ -122,8 +142,16 @@ def load_configuration(
     return profiles
 
 
+def _check_operation(root: Reader) -> None:
+    """Numbers about how kube-scheduler runs: checked, and without effect here."""
+    root.integer("parallelism", 16, 1, message="should be an integer value greater than zero")
+    first = root.integer("podInitialBackoffSeconds", 1, 1, message="must be greater than 0")
+    message = "must be greater than or equal to PodInitialBackoffSeconds"
+    root.integer("podMaxBackoffSeconds", max(first, 10), first, message=message)
+
+
 def _check_percentage(reader: Reader) -> None:
-    if reader.integer("percentageOfNodesToScore", 0, 0, 100) not in (0, 100):
+    if reader.integer("percentageOfNodesToScore", 0, 0, 100, "not in valid range [{}-{}]") not in (0, 100):
         reader.fail("percentageOfNodesToScore", "Forbidden: all nodes are looked at; only 100 can be honoured")
 
 
@@ -134,7 +162,7 @@ def _profile(reader: Reader, own: Mapping[str, PluginMaker]) -> Profile:
     defaults = {listed.make().name: listed.weight for listed in DEFAULT_PLUGINS}
     known = {**made, **own, **_BUILT_IN}
     plugins = reader.child("plugins")
-    sets = {point: _Set(plugins.child(point) if plugins else None, known) for point in (*_POINTS, "multiPoint")}
+    sets = {point: _Set(plugins.child(point) if plugins else None, known) for point in (*_EXTENDING, "multiPoint")}
     if plugins is not None:
         plugins.done()
     _configure(reader, made, known, own)
@@ -142,12 +170,9 @@ def _profile(reader: Reader, own: Mapping[str, PluginMaker]) -> Profile:
         if any(plugin in point.enabled for point in sets.values()):
             made[plugin] = _with_args(own[plugin], Reader({}, f"{reader.path}.pluginConfig"))
     everywhere = _everywhere(sets["multiPoint"], {**defaults, **dict.fromkeys(_BUILT_IN, 0)})
-    _check_points(reader, sets, everywhere)
+    _check_points(reader, sets, everywhere, own)
     filters = _ordered(sets["filter"], [p for p in everywhere if p in made])
-    scorers = _ordered(sets["score"], [p for p in everywhere if p in made and made[p].scores])
-    for plugin in scorers:
-        if not made[plugin].scores:
-            reader.fail("plugins.score.enabled", f'Invalid value: "{plugin}" does not score')
+    scorers = [p for p in _ordered(sets["score"], list(everywhere)) if p in made and made[p].scores]
     weights = {p: sets["score"].enabled.get(p) or everywhere.get(p) or 1 for p in scorers}
     reader.done()
     return Profile(
@@ -205,8 +230,15 @@ def _ordered(point: _Set, everywhere: list[str]) -> list[str]:
     return [*overrides, *(plugin for plugin in kept if plugin not in point.enabled), *others]
 
 
-def _check_points(reader: Reader, sets: Mapping[str, _Set], everywhere: Mapping[str, int]) -> None:
-    """Refuses what would tear a plugin apart, and what no scheduler can do without."""
+def _check_points(
+    reader: Reader, sets: Mapping[str, _Set], everywhere: Mapping[str, int], own: Mapping[str, PluginMaker]
+) -> None:
+    """Refuses points that a plugin hasn't, what would tear one apart, and what no scheduler can do without."""
+    for point, extending in _EXTENDING.items():
+        for index, plugin in enumerate(sets[point].enabled):
+            if plugin not in extending and plugin not in own:
+                message = f'Invalid value: plugin "{plugin}" does not extend {point} plugin'
+                reader.fail(f"plugins.{point}.enabled[{index}].name", message)
     for point, main in _FOLLOWING.items():
         if sets[point].disabled != sets[main].disabled and sets[point].disabled:
             reader.fail(f"plugins.{point}.disabled", f"Forbidden: a plugin's {point} goes with its {main}")

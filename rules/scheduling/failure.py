@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rules.scheduling import static_columns
-from rules.scheduling.columns import Ints, Mask, NodeColumns, NodeRows
+from rules.scheduling.columns import Mask, NodeColumns, NodeRows
 from rules.scheduling.plugins import node_affinity, node_unschedulable, taint_toleration
 from rules.scheduling.plugins.node_affinity import NodeAffinity
 from rules.scheduling.plugins.node_resources_fit import NodeResourcesFit
@@ -54,7 +53,10 @@ def explain(columns: NodeColumns, amounts: NodeRows, recipe: Recipe, cls: PodCla
         _refuse(failure, left, static_columns.schedulable(columns, cls), node_unschedulable.REASON)
     if recipe.filtering(TaintToleration) is not None:
         _refuse_taints(failure, left, columns, cls)
-    if recipe.filtering(NodeAffinity) is not None:
+    affinity = recipe.filtering(NodeAffinity)
+    if affinity is not None:
+        if affinity.enforced is not None:
+            _refuse(failure, left, static_columns.selected(columns, affinity.enforced), node_affinity.REASON_ENFORCED)
         matched = static_columns.matched(columns, cls)
         if matched is not None:
             _refuse(failure, left, matched, node_affinity.REASON)
@@ -83,18 +85,8 @@ def preempt(
         counted = {reason: int(np.count_nonzero(rows)) for reason, rows in others.items()}
         reasons = {reason: rows for reason, rows in {**trial.reasons, **counted}.items() if rows}
         return Preemption(message=failed(fit_error(amounts.size, reasons)), was_tried=True)
-    row = _best(trial.works, table.criteria(trial))
-    victims = [entry for entry, leaves in zip(table.entries[row], trial.victims[:, row], strict=False) if leaves]
-    return Preemption(node=amounts.infos[row].name, victims=table.by_importance(victims), was_tried=True)
-
-
-def _best(works: Mask, criteria: list[NDArray[np.float64] | Ints]) -> int:
-    """The first row that is least under each criterion in turn."""
-    rows = np.flatnonzero(works)
-    for values in criteria:
-        mine = values[rows]
-        rows = rows[mine == mine.min()]
-    return int(rows[0])
+    row = table.best(trial)
+    return Preemption(node=amounts.infos[row].name, victims=table.victims(trial, row), was_tried=True)
 
 
 def _refuse(failure: Failure, left: Mask, fits: Mask, reason: str) -> None:

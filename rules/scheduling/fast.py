@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rules.scheduling.cluster import Cluster
-from rules.scheduling.columns import TOO_LARGE, Crowded, NodeColumns
+from rules.scheduling.columns import TOO_LARGE, NodeColumns, NodeRows
 from rules.scheduling.failure import Failure, explain, preempt
 from rules.scheduling.nodes import NodeInfo
+from rules.scheduling.nominations import Crowded, Nominations
 from rules.scheduling.plugins import node_affinity
 from rules.scheduling.plugins.node_resources_fit import NodeResourcesFit
 from rules.scheduling.pods import PodClass, PodEntry
@@ -25,8 +26,8 @@ _MOST_NUMBERS = 50_000_000
 _NUMBERS_A_ROW = 3
 #: The kinds whose selectors make default spread constraints.
 _OWNERS = (ReplicaSet, ReplicationController, StatefulSet)
-#: Priorities for which victims are kept as columns.
-_MOST_VICTIM_TABLES = 8
+#: Priorities for which victims and nominations are kept as columns.
+_MOST_PRIORITIES = 8
 
 
 class FastPath:
@@ -40,7 +41,8 @@ class FastPath:
         self._rankings: dict[int, Ranking] = {}
         self._victims: dict[int, VictimTable] = {}
         self._victims_version = -1
-        cluster.listen(self._node_changed, self._pod_moved)
+        self._nominations: dict[int, Nominations] = {}
+        cluster.listen(self._node_changed, self._pod_moved, self._pod_nominated)
 
     def usable(self, cls: PodClass) -> bool:
         """Whether rankings can be made: plugins that are known, and amounts that fit into 64 bits."""
@@ -75,31 +77,39 @@ class FastPath:
         cls, fit = ranking.cls, self.recipe.filtering(NodeResourcesFit)
         if fit is None or cls.ports or cls.volumes or ranking.relations.rejects:
             return None
-        if node_affinity.named_nodes(node_affinity.required(cls.spec)) == frozenset():
+        names, wanted = (
+            node_affinity.named_nodes(node_affinity.required(cls.spec)),
+            entry.pod.status.nominated_node_name,
+        )
+        if names is not None and (not names or (wanted and wanted not in names)):
             return None
         if self.recipe.own_filters and (preemption or self.cluster.nominated):
             return None
         columns = ranking.columns
-        amounts = Crowded(columns, self._rivals(columns, entry))
+        amounts = self._amounts(columns, entry)
         failure = explain(columns, amounts, self.recipe, cls)
         if not preemption:
             return failure, Preemption()
-        wanted = columns.rows.get(entry.pod.status.nominated_node_name or "")
-        why = ineligibility(self.cluster, entry, final=wanted is not None and not failure.helpable[wanted])
+        row = columns.rows.get(wanted or "")
+        why = ineligibility(self.cluster, entry, final=row is not None and not failure.helpable[row])
         if why:
             return failure, Preemption(message=failed(why))
         table = self._victim_table(columns, cls.priority)
         return failure, preempt(table, amounts, fit, cls, failure)
 
-    def _rivals(self, columns: NodeColumns, entry: PodEntry) -> list[tuple[int, PodClass]]:
-        """The pods nominated to rows which a pod has to count there, because they are as important."""
-        return [
-            (columns.rows[name], rival.cls)
-            for name, rivals in self.cluster.nominated.items()
-            if name in columns.rows
-            for key, rival in rivals.items()
-            if rival.cls.priority >= entry.cls.priority and key != entry.key
-        ]
+    def _amounts(self, columns: NodeColumns, entry: PodEntry) -> NodeRows:
+        """The columns as a pod sees them: with the other pods nominated to rows that are as important."""
+        columns.refresh()
+        return Crowded(self.nominations(entry.cls.priority), entry.key) if self.cluster.nominated else columns
+
+    def nominations(self, priority: int) -> Nominations:
+        """The nominated pods that pods of a priority have to count."""
+        found = self._nominations.get(priority)
+        if found is None:
+            if len(self._nominations) >= _MOST_PRIORITIES:
+                self._nominations.clear()
+            found = self._nominations[priority] = Nominations(self._current(), priority)
+        return found
 
     def _victim_table(self, columns: NodeColumns, priority: int) -> VictimTable:
         if self._victims_version != self.cluster.victims_version:
@@ -107,7 +117,7 @@ class FastPath:
             self._victims_version = self.cluster.victims_version
         table = self._victims.get(priority)
         if table is None:
-            if len(self._victims) >= _MOST_VICTIM_TABLES:
+            if len(self._victims) >= _MOST_PRIORITIES:
                 self._victims.clear()
             table = self._victims[priority] = VictimTable(columns, priority)
         table.sync()
@@ -138,6 +148,7 @@ class FastPath:
         self._tallies = None
         self._rankings.clear()
         self._victims.clear()
+        self._nominations.clear()
 
     def _current(self) -> NodeColumns:
         if self.columns is None:
@@ -161,6 +172,10 @@ class FastPath:
         self.columns.touched(row)
         if self._tallies is not None:
             self._tallies.moved(entry.cls, row, change, terminating=entry.terminating)
+
+    def _pod_nominated(self, entry: PodEntry, node: str, change: int) -> None:
+        for nominations in self._nominations.values():
+            nominations.moved(entry, node, change)
 
 
 def _same(old: object | None, new: object | None, part: Callable[[Any], object]) -> bool:

@@ -119,9 +119,11 @@ class Framework:
         """PreFilter, then every filter on every node until one rejects it."""
         outcome = Outcome(Cycle(cluster, entry))
         self.start(outcome)
+        wanted = entry.pod.status.nominated_node_name
         if outcome.pre_filter is None:
             for node in cluster.candidates():
-                if outcome.names is not None and node.name not in outcome.names:
+                # The node that an earlier preemption made room on is asked before PreFilter's choice counts.
+                if outcome.names is not None and node.name not in outcome.names and node.name != wanted:
                     assert outcome.excluded is not None
                     outcome.refusals[node.name] = outcome.excluded
                     continue

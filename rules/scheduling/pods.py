@@ -130,6 +130,11 @@ class PodEntry:
         """Whether the pod has a deletionTimestamp."""
         return self.pod.metadata.deletion_timestamp is not None
 
+    def lose_nomination(self) -> None:
+        """Takes note that no node has room made for the pod any more, before its status says so."""
+        status = msgspec.structs.replace(self.pod.status, nominated_node_name=None)
+        self.pod = msgspec.structs.replace(self.pod, status=status)
+
     def start_time(self) -> int | None:
         """When the pod started, in microseconds since the epoch, as far as known."""
         written = self.pod.status.start_time

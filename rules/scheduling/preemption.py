@@ -24,7 +24,7 @@ TERMINATING = "not eligible due to a terminating pod on the nominated node."
 #: What DynamicResources, the PostFilter before this one, says of a pod without claims.
 _NO_CLAIMS = "no new claims to deallocate"
 #: What DynamicResources says when PreFilter ended before it ran.
-_NOT_FOUND = "not found"
+NOT_FOUND = "not found"
 _PREFIX = "preemption: "
 #: Added to each victim's priority so that fewer victims are better even among negative ones.
 PRIORITY_OFFSET = 2**31
@@ -63,7 +63,7 @@ def preempt(framework: Framework, outcome: Outcome) -> Preemption:
     """Tries on every node where it could help which pods would have to go; as DefaultPreemption, on all nodes."""
     cycle = outcome.cycle
     if outcome.pre_filter is not None and outcome.pre_filter.code == UNRESOLVABLE:
-        return Preemption(message=_NOT_FOUND)
+        return Preemption(message=NOT_FOUND)
     wanted = outcome.refusals.get(cycle.entry.pod.status.nominated_node_name or "")
     ineligible = ineligibility(cycle.cluster, cycle.entry, final=wanted is not None and wanted.code == UNRESOLVABLE)
     if ineligible:

@@ -72,7 +72,8 @@ class Ranking:
         self._taints = recipe.scoring(TaintToleration)
         self._taint_feature = self._fixed(static_columns.soft_taints(columns, cls) if self._taints else None)
         self._affinity = recipe.scoring(NodeAffinity)
-        self._affinity_feature = self._fixed(static_columns.preferred(columns, cls) if self._affinity else None)
+        terms = self._affinity[0].preferred(cls.spec) if self._affinity else ()
+        self._affinity_feature = self._fixed(static_columns.preferred(columns, terms))
         self._spread_weight = (recipe.scoring(PodTopologySpread) or (None, 0))[1]
         self._near_weight = (recipe.scoring(InterPodAffinity) or (None, 0))[1]
         self._rebuild()
@@ -86,10 +87,13 @@ class Ranking:
             mask &= static_columns.schedulable(columns, cls)
         if recipe.filtering(TaintToleration) is not None:
             mask &= static_columns.tolerated(columns, cls)
-        if recipe.filtering(NodeAffinity) is not None:
+        affinity = recipe.filtering(NodeAffinity)
+        if affinity is not None:
             near = static_columns.matched(columns, cls)
             if near is not None:
                 mask &= near
+            if affinity.enforced is not None:
+                mask &= static_columns.selected(columns, affinity.enforced)
         return mask
 
     def _relate(self) -> Relations:
@@ -226,6 +230,8 @@ class Ranking:
         fits = self._allowed[chosen].copy()
         if self._fit is not None:
             fits &= self._fit.fitting(amounts, cls)
+        if not fits.any():
+            return np.full(amounts.size, UNFIT, dtype=np.int64)
         if self._ports:
             for index, info in enumerate(amounts.infos):
                 if info.ports and any(next(info.takers(port), None) is not None for port in self._ports):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rules.scheduling.decision import Fact, NodeVerdict
+from rules.scheduling.plugins.node_affinity import NAME_FIELD
 from rules.scheduling.wording import amount_text, taint_text
 from rules.taints import UNSCHEDULABLE
 
@@ -51,7 +52,7 @@ def _remedy(plugin: str, facts: Sequence[Fact]) -> Remedy | None:
 
 def _resources(facts: Sequence[Fact]) -> Remedy:
     needs = " and ".join(amount_text(str(fact["resource"]), int(fact["short"])) for fact in facts)
-    return Remedy(f"with {needs} more", max(int(fact["short"]) / max(int(fact["capacity"]), 1) for fact in facts))
+    return Remedy(f"with {needs} more", sum(int(fact["short"]) / max(int(fact["capacity"]), 1) for fact in facts))
 
 
 def _cordon(_: Sequence[Fact]) -> Remedy:
@@ -62,11 +63,39 @@ def _taints(facts: Sequence[Fact]) -> Remedy:
     return Remedy(f"if it tolerated the taint {' and '.join(map(taint_text, facts))}", len(facts))
 
 
-def _labels(facts: Sequence[Fact]) -> Remedy:
-    selector = [fact for fact in facts if fact["operator"] == ""]
-    asked = selector or facts[:1]  # of several affinity terms one suffices
+def _labels(facts: Sequence[Fact]) -> Remedy | None:
+    """All that nodeSelector asks for, and what the affinity term does that needs the fewest labels; no other name."""
+    asked = [fact for fact in facts if "term" not in fact]
+    terms: dict[object, list[Fact]] = {}
+    for fact in facts:
+        if "term" in fact:
+            terms.setdefault(fact["term"], []).append(fact)
+    possible = [term for term in terms.values() if all(fact["label"] != NAME_FIELD for fact in term)]
+    if terms and not possible:
+        return None
+    fewest: list[Fact] = min(possible, key=len) if possible else []
+    asked += fewest
     wanted = [f"{fact['label']} {fact['operator'] or '='} {fact['wanted']}".strip() for fact in asked]
     return Remedy(f"if the node had the label {' and '.join(wanted)}", len(wanted))
+
+
+def _users(facts: Sequence[Fact]) -> Remedy:
+    users = sorted({str(fact["used_by"]) for fact in facts})
+    return Remedy(f"without {' and '.join(users)}", len(users))
+
+
+def _limits(facts: Sequence[Fact]) -> Remedy:
+    short = {str(fact["driver"]): int(fact["used"]) + int(fact["more"]) - int(fact["limit"]) for fact in facts}
+    parts = [f"{volumes} more {'volume' if volumes == 1 else 'volumes'} of {name}" for name, volumes in short.items()]
+    return Remedy(f"if it could attach {' and '.join(parts)}", sum(short.values()))
+
+
+def _claims(facts: Sequence[Fact]) -> Remedy | None:
+    """Only volumes that the node could reach, or that could be made, are ever the answer."""
+    if any("label" in fact or "missing" in fact or fact["provisioned_on"] for fact in facts):
+        return None
+    parts = [f"{fact['claim']} (class {fact['storage_class'] or 'none'})" for fact in facts]
+    return Remedy(f"if there were a volume for the claim {' and '.join(parts)}", len(parts))
 
 
 def _ports(facts: Sequence[Fact]) -> Remedy:
@@ -98,7 +127,7 @@ def _neighbours(facts: Sequence[Fact]) -> Remedy:
     return Remedy(" and ".join(parts), size)
 
 
-_BY_PLUGIN: Mapping[str, Callable[[Sequence[Fact]], Remedy]] = {
+_BY_PLUGIN: Mapping[str, Callable[[Sequence[Fact]], Remedy | None]] = {
     "NodeUnschedulable": _cordon,
     "TaintToleration": _taints,
     "NodeAffinity": _labels,
@@ -106,4 +135,7 @@ _BY_PLUGIN: Mapping[str, Callable[[Sequence[Fact]], Remedy]] = {
     "NodeResourcesFit": _resources,
     "PodTopologySpread": _spread,
     "InterPodAffinity": _neighbours,
+    "VolumeRestrictions": _users,
+    "NodeVolumeLimits": _limits,
+    "VolumeBinding": _claims,
 }

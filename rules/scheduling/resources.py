@@ -43,9 +43,12 @@ def amount(resource: str, quantity: QuantityText) -> int:
 
 def is_scalar(resource: str) -> bool:
     """Whether NodeInfo counts the resource: extended ones, huge pages, attachable volumes, prefixed native ones."""
-    if resource.startswith((HUGE_PAGES, _ATTACHABLE)) or _NATIVE_PREFIX in resource:
-        return True
-    return "/" in resource and not resource.startswith("requests.")
+    return resource.startswith((HUGE_PAGES, _ATTACHABLE)) or _NATIVE_PREFIX in resource or is_extended(resource)
+
+
+def is_extended(resource: str) -> bool:
+    """Whether somebody else than Kubernetes offers the resource."""
+    return "/" in resource and _NATIVE_PREFIX not in resource and not resource.startswith("requests.")
 
 
 def is_counted(resource: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
+import numpy as np
+
 from rules.scheduling import runs, volume_rows
 from rules.scheduling.cluster import Cluster, View
 from rules.scheduling.decision import (
@@ -25,7 +27,7 @@ from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.plugins.priority_sort import queue_key
 from rules.scheduling.plugins.scheduling_gates import gate
 from rules.scheduling.plugins.volume_binding import VolumeBinding
-from rules.scheduling.pods import PodEntry
+from rules.scheduling.pods import PodEntry, PodKey
 from rules.scheduling.preemption import Preemption, preempt
 from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.ranking import Pick, Ranking
@@ -90,14 +92,19 @@ class Scheduler:
         room counts as nominated to that node for the pods after it, until it changes.
         """
         decisions: list[Decision] = []
+        lost: set[PodKey] = set()
         for _, alike in groupby(self.queue(pods), key=_class_number):
             run = list(alike)
+            for entry in run if lost else ():
+                if entry.key in lost:
+                    entry.lose_nomination()
             placed = self.place_run(run, now)
             decisions += placed
             for entry in run[len(placed) :]:
                 decision = self.decide(entry, now)
                 if decision.nominated_node is not None:
                     decision.unnominated = self.cluster.renominate(entry, decision.nominated_node)
+                    lost.update(decision.unnominated)
                 decisions.append(decision)
         return decisions
 
@@ -201,8 +208,9 @@ class Scheduler:
         fits = ranking.feasible()
         infos = ranking.columns.infos
         refused = volume_rows.refused(ranking.columns, cycle, fits) if cycle.filters else []
-        rivals = [ranking.columns.rows[name] for name in self.cluster.nominated if name in ranking.columns.rows]
-        rivals = [row for row in sorted(rivals) if fits[row]]
+        rivals: list[int] = []
+        if self.cluster.nominated:
+            rivals = np.flatnonzero(fits & (self.fast.nominations(cycle.cls.priority).pods > 0)).tolist()
         if rivals:
             outcome = Outcome(Cycle(self.cluster, cycle.entry))
             self.framework.start(outcome)
@@ -295,8 +303,10 @@ class Scheduler:
         )
 
     def preemption(self, outcome: Outcome) -> Preemption:
-        """What preemption would do for the pod."""
-        if not self.profile.preemption or not self.cluster.names:
+        """What preemption would do for the pod; without nodes there is none to wait for any more."""
+        if not self.cluster.names:
+            return Preemption(was_tried=True)
+        if not self.profile.preemption:
             return Preemption()
         return preempt(self.framework, outcome)
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
 
 from state.errors import StateError
+from state.objects import decode_hook
+
+S = TypeVar("S", bound=msgspec.Struct)
+#: The largest number of 32 bits: no bound at all.
+_MOST = 2**31 - 1
 
 
 class ConfigurationError(StateError):
@@ -36,6 +43,16 @@ class Reader:
         self._read.add(name)
         return self._value.get(name)
 
+    def convert(self, name: str, kind: type[S]) -> S | None:
+        """An object of the API; None if absent."""
+        value = self.get(name)
+        if value is None:
+            return None
+        try:
+            return msgspec.convert(value, kind, dec_hook=decode_hook)
+        except msgspec.ValidationError as error:
+            self.fail(name, f"Invalid value: {error}")
+
     def text(self, name: str, default: str | None = None) -> str:
         """A string; required without a default."""
         value = self.get(name)
@@ -47,7 +64,7 @@ class Reader:
             self.fail(name, f"Invalid value: expected a string, found {_type(value)}")
         return value
 
-    def one_of(self, name: str, known: Sequence[str], default: str) -> str:
+    def one_of(self, name: str, known: Sequence[str], default: str | None) -> str:
         """One of some words."""
         value = self.text(name, default)
         if value not in known:
@@ -55,15 +72,17 @@ class Reader:
             self.fail(name, f'Unsupported value: "{value}": supported values: {supported}')
         return value
 
-    def integer(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number within bounds."""
+    def integer(
+        self, name: str, default: int, least: int = 0, most: int = _MOST, message: str = "not in valid range [{}, {}]"
+    ) -> int:
+        """A whole number within bounds; ``message`` is what is said of others, with the bounds in it."""
         value = self.get(name)
         if value is None:
             value = default
         if isinstance(value, bool) or not isinstance(value, int):
             self.fail(name, f"Invalid value: expected an integer, found {_type(value)}")
         if not least <= value <= most:
-            self.fail(name, f"Invalid value: {value}: must be in the range {least}-{most}")
+            self.fail(name, f"Invalid value: {value}: {message.format(least, 'inf' if most == _MOST else most)}")
         return value
 
     def boolean(self, name: str, *, default: bool) -> bool:

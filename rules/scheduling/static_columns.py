@@ -6,7 +6,7 @@ each distinct set of taints or label value instead of once for each node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from rules.scheduling.columns import Ints, Mask, NodeColumns
 from rules.scheduling.plugins import image_locality, node_affinity, taint_toleration
 from rules.scheduling.plugins.node_unschedulable import tolerates_cordon
 from rules.scheduling.pods import PodClass
-from state.objects import NodeSelectorRequirement, NodeSelectorTerm
+from state.objects import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm
 from state.selectors import matches_node_selector_term
 
 _SAMPLE = "x"
@@ -52,20 +52,25 @@ def matched(columns: NodeColumns, cls: PodClass) -> Mask | None:
         code = column.numbers.get(value)
         mask &= (column.codes == code) if code is not None else False
     if selector is not None:
-        anywhere = np.zeros(columns.size, dtype=bool)
-        for term in selector.node_selector_terms:
-            anywhere |= _term(columns, term)
-        mask &= anywhere
+        mask &= selected(columns, selector)
         names = node_affinity.named_nodes(selector)
         if names is not None:
             mask &= _named(columns, list(names))
     return mask
 
 
-def preferred(columns: NodeColumns, cls: PodClass) -> Ints | None:
-    """NodeAffinity's raw score; None if it is 0 everywhere."""
+def selected(columns: NodeColumns, selector: NodeSelector) -> Mask:
+    """The rows that a node selector picks."""
+    anywhere = np.zeros(columns.size, dtype=bool)
+    for term in selector.node_selector_terms:
+        anywhere |= _term(columns, term)
+    return anywhere
+
+
+def preferred(columns: NodeColumns, terms: Iterable[PreferredSchedulingTerm]) -> Ints | None:
+    """NodeAffinity's raw score by some terms; None if it is 0 everywhere."""
     total: Ints | None = None
-    for preference in node_affinity.preferred(cls.spec):
+    for preference in terms:
         if not preference.weight:
             continue
         mask = _term(columns, preference.preference)

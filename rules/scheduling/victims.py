@@ -6,7 +6,7 @@ over nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ class VictimTable:
 
     def _fill(self) -> None:
         """Makes the columns: one array row a position, one array column a node."""
-        lengths = np.array([len(entries) for entries in self.entries], dtype=np.int64)
+        self._lengths = lengths = np.array([len(entries) for entries in self.entries], dtype=np.int64)
         self.depth = max(map(len, self.entries), default=0)
         positions = np.arange(self.depth)[:, None]
         self.any: Mask = lengths > 0
@@ -75,6 +75,7 @@ class VictimTable:
         self.violates: Mask = positions < np.array(self._violating, dtype=np.int64)
         self._where = np.nonzero(self.present.T)
         self.priorities = self._spread(entry.cls.priority for entry in self._flat())
+        self._is_uniform = len({entry.cls.priority for entry in self._flat()}) < 2
         starts = (_LATE if (s := entry.start_time()) is None else float(s) for entry in self._flat())
         self.starts = np.full((self.depth, self.columns.size), _LATE)
         self.starts.T[self._where] = np.fromiter(starts, dtype=np.float64)
@@ -100,43 +101,83 @@ class VictimTable:
 
     def trial(self, fit: NodeResourcesFit, cls: PodClass, rows: Mask, columns: NodeRows) -> Trial:
         """Takes all less important pods away and gives them back, one position after the other, while the pod fits."""
-        wanted = {resource: units for resource, units in cls.requests.items() if not fit.is_ignored(resource)}
-        count = columns.pods - self.present.sum(axis=0)
-        spare = {
-            resource: columns.allocatable(resource) - columns.requested(resource) + self.requests(resource)[1] - units
-            for resource, units in wanted.items()
-        }
         tried = rows & self.any
-        short = {f"Insufficient {resource}": free < 0 for resource, free in spare.items()}
-        short["Too many pods"] = count >= columns.allowed_pods
+        left = columns.pods - self._lengths
+        short = {"Too many pods": left >= columns.allowed_pods}
+        #: Of each resource that could be short: what each pod requests, and what stays free beside the incoming pod.
+        scarce: list[tuple[Ints, Ints]] = []
+        for resource, units in cls.requests.items():
+            if fit.is_ignored(resource):
+                continue
+            free = columns.allocatable(resource) - columns.requested(resource) - units
+            requests, total = self.requests(resource)
+            if (free[tried] < 0).any():
+                scarce.append((requests, free + total))
+                short[f"Insufficient {resource}"] = scarce[-1][1] < 0
         works = tried.copy()
         for lacking in short.values():
             works &= ~lacking
         reasons = {reason: int(np.count_nonzero(lacking & tried)) for reason, lacking in short.items()}
         victims = np.zeros_like(self.present)
+        counts = bool((columns.pods >= columns.allowed_pods)[works].any())
         for position in range(self.depth):
             here = works & self.present[position]
-            keeps = here & (count + 1 < columns.allowed_pods)
-            for resource, free in spare.items():
-                keeps &= self.requests(resource)[0][position] <= free
-            count += keeps
-            for resource in spare:
-                spare[resource] -= np.where(keeps, self.requests(resource)[0][position], 0)
-            victims[position] = here & ~keeps
+            keeps = here.copy()
+            if counts:
+                keeps &= left + 1 < columns.allowed_pods
+            for requests, free in scarce:
+                keeps &= requests[position] <= free
+            if counts:
+                left += keeps
+            for requests, free in scarce:
+                np.subtract(free, requests[position] * keeps, out=free)
+            victims[position] = here ^ keeps
         return Trial(works, victims, {reason: rows for reason, rows in reasons.items() if rows})
 
-    def criteria(self, trial: Trial) -> list[NDArray[np.float64] | Ints]:
-        """The five criteria for each row, the less the better, in their order."""
-        victims = trial.victims
-        if not self.depth:
-            return []
-        violations = (victims & self.violates).sum(axis=0)
-        top = np.where(victims, self.priorities, -PRIORITY_OFFSET).max(axis=0)
-        total = np.where(victims, self.priorities + PRIORITY_OFFSET, 0).sum(axis=0)
-        most_important = victims & (self.priorities == top)
-        starts = np.where(most_important, self.starts, _LATE).min(axis=0)
-        return [violations, top, total, victims.sum(axis=0), -starts]
+    def best(self, trial: Trial) -> int:
+        """The first of the rows that are least under each of the five criteria in turn, with the victims of a trial."""
+        rows = np.flatnonzero(trial.works)
+        for values in self._criteria(trial.victims):
+            mine = values[rows]
+            rows = rows[mine == mine.min()]
+            if len(rows) == 1:
+                break
+        return int(rows[0])
 
-    def by_importance(self, entries: Sequence[PodEntry]) -> list[PodEntry]:
-        """The most important first."""
-        return sorted(entries, key=importance)
+    def _criteria(self, victims: Mask) -> Iterator[NDArray[np.float64] | Ints]:
+        """The five criteria in their order for every row, the less the better.
+
+        While all pods have the same priority, the second says nothing and the third what the fourth does.
+        """
+        if self.violates.any():
+            yield self._added(victims & self.violates)
+        if self._is_uniform:
+            yield self._added(victims)
+            yield -self._earliest(victims)
+            return
+        top = np.where(victims, self.priorities, -PRIORITY_OFFSET).max(axis=0)
+        yield top
+        yield self._added((self.priorities + PRIORITY_OFFSET) * victims)
+        yield self._added(victims)
+        yield -self._earliest(victims & (self.priorities == top))
+
+    # Going through the positions one by one is much faster than numpy's way along a short first axis.
+
+    def _added(self, table: Mask | Ints) -> Ints:
+        """The sum over the positions, for every row."""
+        total = np.zeros(self.columns.size, dtype=np.int64)
+        for position in range(self.depth):
+            total += table[position]
+        return total
+
+    def _earliest(self, chosen: Mask) -> NDArray[np.float64]:
+        """The first start among the pods chosen, for every row."""
+        earliest = np.full(self.columns.size, _LATE)
+        for position in range(self.depth):
+            np.minimum(earliest, np.where(chosen[position], self.starts[position], _LATE), out=earliest)
+        return earliest
+
+    def victims(self, trial: Trial, row: int) -> list[PodEntry]:
+        """Who would have to go from a row, the most important first."""
+        gone = trial.victims[:, row].tolist()
+        return sorted((e for e, leaves in zip(self.entries[row], gone, strict=False) if leaves), key=importance)

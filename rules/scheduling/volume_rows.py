@@ -8,7 +8,7 @@ import numpy as np
 
 from rules.scheduling.columns import Mask, NodeColumns, Rows
 from rules.scheduling.framework import Cycle, Plugin
-from rules.scheduling.plugins.node_volume_limits import NodeVolumeLimits, limits_of
+from rules.scheduling.plugins.node_volume_limits import NodeVolumeLimits, attached, limits_of
 from rules.scheduling.plugins.volume_binding import VolumeBinding
 from rules.scheduling.plugins.volume_zone import LABELS, VolumeZone
 from rules.scheduling.volume_choice import Claims, selected_node
@@ -100,7 +100,11 @@ def _may_exceed(columns: NodeColumns, cycle: Cycle) -> Mask:
         found = [limits_of(find_csi_node(cycle.cluster, name)).values() for name in columns.names]
         columns.volume_limits = np.array([min(limits, default=_NO_LIMIT) for limits in found], dtype=np.int64)
     columns.refresh()
-    exceeding: Mask = columns.volumes + len(cycle.cls.volumes) > columns.volume_limits
+    volumes = columns.volumes + len(cycle.cls.volumes)
+    for node, attachments in attached(cycle).items():
+        if node in columns.rows:
+            volumes[columns.rows[node]] += len(attachments)
+    exceeding: Mask = volumes > columns.volume_limits
     return exceeding
 
 

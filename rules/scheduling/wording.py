@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rules.scheduling.preemption import NO_VICTIMS, NOT_HELPFUL, TERMINATING, Preemption
+from rules.scheduling.preemption import NO_VICTIMS, NOT_FOUND, NOT_HELPFUL, TERMINATING, Preemption
 from rules.scheduling.resources import CPU, PODS
 from state.quantity import format_binary, format_decimal
 
@@ -117,6 +117,10 @@ def _preemption(preemption: Preemption) -> str:
         return f"preemption would make room on {preemption.node} by evicting {victims}{against}"
     if preemption.message.endswith(TERMINATING):
         return "preemption is under way: pods are ending on the node that is nominated for it"
+    if preemption.was_tried and not preemption.message:
+        return "preemption would not help: there are no nodes"
+    if preemption.message == NOT_FOUND:
+        return "preemption would not help: no eviction would change the verdict"
     if not preemption.reasons:
         return f"preemption would not help: {preemption.message.rpartition('preemption: ')[2] or 'it is switched off'}"
     parts = [
@@ -145,11 +149,20 @@ def taint_text(fact: Fact) -> str:
 
 def _refusal(verdict: NodeVerdict, *, facts: bool = True) -> str:
     assert verdict.refusal is not None
-    details = "; ".join(_fact(fact) for fact in verdict.lacking) if facts else ""
+    details = "; ".join(_told(verdict.lacking)) if facts else ""
     reasons = ", ".join(verdict.refusal.reasons)
     others = [plugin for plugin in verdict.objections if plugin != verdict.refusal.plugin]
     also = f"; {', '.join(others)} would object, too" if others else ""
     return f"{reasons}{f' ({details})' if details else ''}{also}  [{verdict.refusal.plugin}]"
+
+
+def _told(facts: Sequence[Fact]) -> Iterator[str]:
+    """Facts in words; what stands in different terms, of which one suffices, is told apart."""
+    term: int | str | None = None
+    for fact in facts:
+        either = "or " if term is not None and fact.get("term", term) != term else ""
+        term = fact.get("term")
+        yield f"{either}{_fact(fact)}"
 
 
 def _fact(fact: Fact) -> str:
@@ -164,14 +177,35 @@ def _fact(fact: Fact) -> str:
     if "avoided_by" in fact:
         return f"is avoided by {fact['avoided_by']} in the same {fact['topology_key']}"
     if "would_need" in fact:
-        here = f"{fact['pods']} pods in {fact['topology_key']} {fact['domain'] or '(none)'}, {fact['fewest']} elsewhere"
-        return f"{here}; would need one of {fact['would_need']}"
+        pods = f"{fact['pods']} pod{'' if fact['pods'] == 1 else 's'}"
+        here = f"{pods} in {fact['topology_key']} {fact['domain'] or '(none)'}, {fact['fewest']} elsewhere"
+        return f"{here}; would need one of {fact['would_need'] or '(none is even enough)'}"
     if "wanted" in fact:
         wanted = f"{fact['operator']} {fact['wanted']}".strip()
-        return f"wants {fact['label']} {wanted}, found {fact['found'] or 'none'}"
+        who = f"volume {fact['volume']} of claim {fact['claim']} wants" if "volume" in fact else "wants"
+        return f"{who} {fact['label']} {wanted}, found {fact['found'] or 'none'}"
+    if "used_by" in fact:
+        what = f"volume {fact['disk']}" if "disk" in fact else f"claim {fact['claim']}"
+        return f"{what} is in use by {fact['used_by']}"
+    if "driver" in fact:
+        return (
+            f"{fact['driver']} attaches at most {fact['limit']} volumes; {fact['used']} are, {fact['more']} more wanted"
+        )
+    if "missing" in fact:
+        return f"volume {fact['volume']} of claim {fact['claim']} doesn't exist"
+    if "storage_class" in fact:
+        return _unserved(fact)
     if "taint" in fact:
         return f"taint {taint_text(fact)}"
     return ", ".join(f"{key} {value}" for key, value in _plain(fact).items())
+
+
+def _unserved(fact: Fact) -> str:
+    """A claim that gets no volume on a node."""
+    if fact["provisioned_on"]:
+        return f"claim {fact['claim']} is to be provisioned for {fact['provisioned_on']}"
+    size = format_binary(int(fact["storage"]))
+    return f"claim {fact['claim']} needs {size} of class {fact['storage_class'] or 'none'}"
 
 
 def _plain(fact: Fact) -> Mapping[str, int | str]:

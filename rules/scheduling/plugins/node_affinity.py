@@ -8,14 +8,16 @@ from rules.scheduling.framework import Cycle, Plugin, scaled_to_max
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.status import SKIP, UNRESOLVABLE, NodeNames, PreFilterResult, Refusal
 from rules.scheduling.terms import Labels
+from state.objects import NodeAffinity as Added
 from state.objects import NodeSelector, PodSpec, PreferredSchedulingTerm
 from state.selectors import matches_node_selector, matches_node_selector_term
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
+REASON_ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
 #: Of nodes that ``metadata.name`` in every term leaves out.
 EXCLUDED = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 CONFLICT = "pod affinity terms conflict"
-_NAME_FIELD = "metadata.name"
+NAME_FIELD = "metadata.name"
 
 
 def required(spec: PodSpec) -> NodeSelector | None:
@@ -48,7 +50,7 @@ def named_nodes(selector: NodeSelector | None) -> frozenset[str] | None:
     for term in selector.node_selector_terms:
         pinned: set[str] | None = None
         for field in term.match_fields:
-            if field.key == _NAME_FIELD and field.operator == "In":
+            if field.key == NAME_FIELD and field.operator == "In":
                 pinned = set(field.values) if pinned is None else pinned & set(field.values)
         if pinned is None:
             return None
@@ -57,15 +59,26 @@ def named_nodes(selector: NodeSelector | None) -> frozenset[str] | None:
 
 
 class NodeAffinity(Plugin):
-    """Rejects nodes outside nodeSelector and required affinity; scores by the weights of the preferred terms."""
+    """Rejects nodes outside nodeSelector and required affinity; scores by the weights of the preferred terms.
+
+    ``added`` is affinity that every pod gets beside its own.
+    """
 
     name = "NodeAffinity"
     scores = True
 
+    def __init__(self, added: Added | None = None) -> None:
+        self.enforced = None if added is None else added.required_during_scheduling_ignored_during_execution
+        self._favoured = () if added is None else added.preferred_during_scheduling_ignored_during_execution
+
+    def preferred(self, spec: PodSpec) -> Sequence[PreferredSchedulingTerm]:
+        """The terms that a pod's nodes are scored by."""
+        return (*self._favoured, *preferred(spec))
+
     def pre_filter(self, cycle: Cycle) -> PreFilterResult:
         """Narrows the candidates when the pod names them."""
         selector = required(cycle.cls.spec)
-        if selector is None and not cycle.cls.spec.node_selector:
+        if selector is None and not cycle.cls.spec.node_selector and self.enforced is None:
             return SKIP
         names = named_nodes(selector)
         if names is None:
@@ -74,19 +87,21 @@ class NodeAffinity(Plugin):
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """As kube-scheduler's NodeAffinity."""
+        if self.enforced is not None and not matches_node_selector(self.enforced, node.labels, node.name):
+            return self.refuse(UNRESOLVABLE, REASON_ENFORCED)
         if is_required_matched(cycle.cls.spec, node.labels, node.name):
             return None
         return self.refuse(UNRESOLVABLE, REASON)
 
     def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> bool:
         """Skips pods without preferences."""
-        return bool(preferred(cycle.cls.spec))
+        return bool(self.preferred(cycle.cls.spec))
 
     def score(self, cycle: Cycle, node: NodeInfo) -> int:
         """The sum of the weights of the terms that match."""
         return sum(
             term.weight
-            for term in preferred(cycle.cls.spec)
+            for term in self.preferred(cycle.cls.spec)
             if term.weight and matches_node_selector_term(term.preference, node.labels, node.name)
         )
 

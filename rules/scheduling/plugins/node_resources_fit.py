@@ -12,7 +12,7 @@ from rules.scheduling.columns import Ints, Mask, NodeRows
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import PodClass
-from rules.scheduling.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, is_scalar
+from rules.scheduling.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, is_extended
 from rules.scheduling.status import MAX_SCORE, UNRESOLVABLE, UNSCHEDULABLE, Refusal
 
 LEAST_ALLOCATED = "LeastAllocated"
@@ -35,8 +35,8 @@ class Shortage(NamedTuple):
 
     @property
     def unresolvable(self) -> bool:
-        """Whether even the empty node would be too small."""
-        return self.requested > self.capacity
+        """Whether even the empty node would be too small; kube-scheduler doesn't ask that of the number of pods."""
+        return self.requested > self.capacity and self.resource != PODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class NodeResourcesFit(Plugin):
 
     def is_ignored(self, resource: str) -> bool:
         """Whether the configuration leaves the (extended) resource to somebody else."""
-        if not (self.ignored or self.ignored_groups) or not is_scalar(resource):
+        if not (self.ignored or self.ignored_groups) or not is_extended(resource):
             return False
         return resource in self.ignored or resource.partition("/")[0] in self.ignored_groups
 
@@ -180,7 +180,7 @@ class NodeResourcesFit(Plugin):
     def shortage_columns(self, columns: NodeRows, cls: PodClass) -> tuple[Mask, Mask, dict[str, Mask]]:
         """The rows that are short of something, those of them for good, and the rows by reason."""
         short = columns.pods >= columns.allowed_pods
-        final = short & (columns.allowed_pods < 1)
+        final = np.zeros(columns.size, dtype=bool)
         reasons = {"Too many pods": short.copy()}
         for resource, wanted in cls.requests.items():
             if not self.is_ignored(resource):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
 from rules.scheduling.cluster import Cluster
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
@@ -17,7 +21,7 @@ from rules.scheduling.volumes import (
     is_for_pod,
     not_found,
 )
-from state.objects import CSINode, PersistentVolumeClaim, PersistentVolumeSpec, Volume
+from state.objects import CSINode, PersistentVolumeClaim, PersistentVolumeSpec, Volume, VolumeAttachment
 
 REASON = "node(s) exceed max volume count"
 _MIGRATED = "storage.alpha.kubernetes.io/migrated-plugins"
@@ -36,14 +40,26 @@ _MIGRATION = {
 _Attachment = tuple[str, str]
 
 
+class Excess(NamedTuple):
+    """A driver that would have to attach ``more`` volumes to a node beside those ``used``, beyond its limit."""
+
+    driver: str
+    more: int
+    used: int
+    limit: int
+
+
 class NodeVolumeLimits(Plugin):
     """Rejects nodes that would exceed a driver's limit."""
 
     name = "NodeVolumeLimits"
 
     def pre_filter(self, cycle: Cycle) -> PreFilterResult:
-        """Skips pods without volumes that could count."""
-        return None if any(_may_count(volume) for volume in cycle.cls.volumes) else SKIP
+        """Skips pods without volumes that could count; finds what is attached to nodes, in use or not."""
+        if not any(_may_count(volume) for volume in cycle.cls.volumes):
+            return SKIP
+        cycle.state[self.name] = _attached(cycle.cluster)
+        return None
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """As kube-scheduler's CSILimits: a volume that several pods share counts once."""
@@ -52,18 +68,46 @@ class NodeVolumeLimits(Plugin):
         problem = attachments(cycle.cluster, cycle.entry, csi_node, wanted, is_new=True)
         if problem is not None:
             return self.refuse(UNRESOLVABLE, problem)
-        limits = limits_of(csi_node)
-        if not wanted or not limits:
-            return None
-        used: set[_Attachment] = set()
-        for entry in node.pods.values():
-            if entry.cls.volumes:
-                attachments(cycle.cluster, entry, csi_node, used, is_new=False)
-        for driver in sorted({driver for driver, _ in wanted - used}):
-            more = sum(d == driver for d, _ in wanted - used)
-            if driver in limits and more + sum(d == driver for d, _ in used) > limits[driver]:
-                return self.refuse(UNSCHEDULABLE, REASON)
-        return None
+        return self.refuse(UNSCHEDULABLE, REASON) if next(_excesses(cycle, node, csi_node, wanted), None) else None
+
+
+def excesses(cycle: Cycle, node: NodeInfo) -> Iterator[Excess]:
+    """After PreFilter: the limits that a pod would exceed on a node, by driver."""
+    csi_node = find_csi_node(cycle.cluster, node.name)
+    wanted: set[_Attachment] = set()
+    attachments(cycle.cluster, cycle.entry, csi_node, wanted, is_new=True)
+    return _excesses(cycle, node, csi_node, wanted)
+
+
+def _excesses(cycle: Cycle, node: NodeInfo, csi_node: CSINode | None, wanted: set[_Attachment]) -> Iterator[Excess]:
+    limits = limits_of(csi_node)
+    if not wanted or not limits:
+        return
+    used = set(attached(cycle).get(node.name, ()))
+    for entry in node.pods.values():
+        if entry.cls.volumes:
+            attachments(cycle.cluster, entry, csi_node, used, is_new=False)
+    more, taken = (Counter(driver for driver, _ in volumes) for volumes in (wanted - used, used))
+    for driver in sorted(more.keys() & limits.keys()):
+        if more[driver] + taken[driver] > limits[driver]:
+            yield Excess(driver, more[driver], taken[driver], limits[driver])
+
+
+def attached(cycle: Cycle) -> Mapping[str, Sequence[_Attachment]]:
+    """After PreFilter: the CSI volumes that VolumeAttachments name, by node."""
+    found: dict[str, list[_Attachment]] = cycle.state[NodeVolumeLimits.name]
+    return found
+
+
+def _attached(cluster: Cluster) -> dict[str, list[_Attachment]]:
+    found: dict[str, list[_Attachment]] = {}
+    for attachment in cluster.view.table("VolumeAttachment").values():
+        assert isinstance(attachment, VolumeAttachment)
+        volume = find_volume(cluster, attachment.spec.source.persistent_volume_name or "")
+        if volume is not None and volume.spec.csi is not None:
+            handle = (attachment.spec.attacher, volume.spec.csi.volume_handle)
+            found.setdefault(attachment.spec.node_name, []).append(handle)
+    return found
 
 
 def attachments(
@@ -78,7 +122,7 @@ def attachments(
             claim = find_claim(cluster, entry.key[0], name)
             if claim is None:
                 if is_new:
-                    return not_found(name)
+                    return f"looking up PVC {entry.key[0]}/{name}: {not_found(name)}"
                 continue
             if volume.ephemeral is not None and not is_for_pod(entry, claim.metadata):
                 if is_new:

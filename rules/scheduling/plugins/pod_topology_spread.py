@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rules.scheduling.cluster import Cluster
 from rules.scheduling.framework import Cycle, Plugin
@@ -255,7 +255,8 @@ class PodTopologySpread(Plugin):
         ]
 
 
-def domain_counts(cycle: Cycle, index: int) -> Mapping[str, int]:
-    """After PreFilter: the pods by domain of a hard constraint; for explanations."""
+def hard_counts(cycle: Cycle) -> Iterator[tuple[Constraint, Mapping[str, int], int]]:
+    """After PreFilter: each hard constraint with the pods by domain and the fewest in any; for explanations."""
     counts: _Counts = cycle.state[PodTopologySpread.name]
-    return counts.by_domain[index]
+    for index, constraint in enumerate(counts.constraints):
+        yield constraint, counts.by_domain[index], counts.minimum(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import PodEntry
@@ -55,16 +57,7 @@ class VolumeRestrictions(Plugin):
 
     def _used(self, cycle: Cycle, claims: set[str]) -> int:
         """How many of the claims some pod on a node uses."""
-        namespace = cycle.entry.key[0]
-        in_use = {
-            name
-            for node in cycle.cluster.candidates()
-            for other in node.pods.values()
-            if other.cls.volumes and other.key[0] == namespace
-            for name in _claims(other)
-            if name in claims
-        }
-        return len(in_use)
+        return len({name for _, name in claim_users(cycle, claims)})
 
     def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
         """Counts a pod that is imagined on the node."""
@@ -75,19 +68,41 @@ class VolumeRestrictions(Plugin):
         self._move(cycle, removed, -1)
 
     def _move(self, cycle: Cycle, entry: PodEntry, change: int) -> None:
+        """As kube-scheduler, which looks at names of claims alone here: in all namespaces, without ephemeral ones."""
         once: _Once = cycle.state[self.name]
-        if once.claims and entry.key[0] == cycle.entry.key[0]:
-            once.users += change * sum(name in once.claims for name in _claims(entry))
+        if once.claims:
+            claims = (volume.persistent_volume_claim for volume in entry.cls.volumes)
+            once.users += change * sum(claim is not None and claim.claim_name in once.claims for claim in claims)
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """As kube-scheduler's VolumeRestrictions."""
-        for volume in cycle.cls.volumes:
-            if _is_disk(volume) and any(
-                _collide(volume, other) for entry in node.pods.values() for other in entry.cls.volumes
-            ):
-                return self.refuse(UNSCHEDULABLE, REASON_DISK)
-        once: _Once = cycle.state[self.name]
-        return self.refuse(UNSCHEDULABLE, REASON_ONCE_POD) if once.users > 0 else None
+        if next(disk_users(cycle, node), None) is not None:
+            return self.refuse(UNSCHEDULABLE, REASON_DISK)
+        return self.refuse(UNSCHEDULABLE, REASON_ONCE_POD) if cycle.state[self.name].users > 0 else None
+
+
+def disk_users(cycle: Cycle, node: NodeInfo) -> Iterator[tuple[PodEntry, str]]:
+    """The pods of a node whose disks a pod wants, and the pod's own volume."""
+    for volume in cycle.cls.volumes:
+        if _is_disk(volume):
+            for entry in node.pods.values():
+                if any(_collide(volume, other) for other in entry.cls.volumes):
+                    yield entry, volume.name
+
+
+def claims_for_one_pod(cycle: Cycle) -> Collection[str]:
+    """After PreFilter: the pod's claims that one pod at a time may use."""
+    once: _Once = cycle.state[VolumeRestrictions.name]
+    return once.claims
+
+
+def claim_users(cycle: Cycle, claims: Collection[str]) -> Iterator[tuple[PodEntry, str]]:
+    """The pods on nodes that use some of a pod's claims, with the claim."""
+    namespace = cycle.entry.key[0]
+    for node in cycle.cluster.candidates():
+        for other in node.pods.values():
+            if other.cls.volumes and other.key[0] == namespace:
+                yield from ((other, name) for name in _claims(other) if name in claims)
 
 
 def _claims(entry: PodEntry) -> list[str]:

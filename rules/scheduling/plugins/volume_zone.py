@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.status import SKIP, UNRESOLVABLE, PreFilterResult, Refusal
@@ -76,12 +78,14 @@ class VolumeZone(Plugin):
         return None
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
-        """As kube-scheduler's VolumeZone; a node without any such label is in every zone."""
-        if not any(key in node.labels for key in LABELS):
-            return None
-        topologies: tuple[_Topology, ...] = cycle.state[self.name]
+        """As kube-scheduler's VolumeZone."""
+        return self.refuse(UNRESOLVABLE, REASON) if next(missed(cycle, node), None) is not None else None
+
+
+def missed(cycle: Cycle, node: NodeInfo) -> Iterator[_Topology]:
+    """After PreFilter: the labels of the pod's volumes that a node isn't among; one without any is in every zone."""
+    topologies: tuple[_Topology, ...] = cycle.state[VolumeZone.name]
+    if any(key in node.labels for key in LABELS):
         for key, zones in topologies:
-            value = node.labels.get(key, node.labels.get(LABELS[key]))
-            if value is None or value not in zones:
-                return self.refuse(UNRESOLVABLE, REASON)
-        return None
+            if node.labels.get(key, node.labels.get(LABELS[key])) not in zones:
+                yield key, zones

@@ -4,6 +4,7 @@ import random
 
 ZONES = ("a", "b", "c")
 APPS = ("web", "db", "cache")
+CLAIMS = "persistentVolumeClaims"
 KEYS = ("kubernetes.io/hostname", "topology.kubernetes.io/zone", "rack")
 
 
@@ -203,14 +204,14 @@ def pod(rng, name, shape, nodes):
         made["status"] = {"phase": "Running", "startTime": f"2026-01-01T01:{rng.randrange(60):02}:00Z"}
         if rng.random() < 0.1:
             made["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
-    elif nodes is None and rng.random() < 0.03:
-        made["status"]["nominatedNodeName"] = "node-000"
+    elif nodes is None and rng.random() < 0.04:
+        made["status"]["nominatedNodeName"] = f"node-00{rng.randrange(3)}"
     return made
 
 
 def volumes(rng, pods, nodes):
     """Claims for some of the pods, of every sort, with what they need."""
-    made = {"persistentVolumeClaims": [], "persistentVolumes": []}
+    made = {CLAIMS: [], "persistentVolumes": []}
     if rng.random() < 0.6:
         return made
     classes = {
@@ -239,11 +240,24 @@ def volumes(rng, pods, nodes):
     for number in range(rng.randrange(4)):
         volume = {"local": {"path": "/x"}, "storageClassName": "local", "nodeAffinity": in_zone(rng)}
         add_volume(made, f"local-{number}", "Available", volume, size=rng.choice(("1Gi", "2Gi")))
+    made["volumeAttachments"] = [
+        {
+            "metadata": {"name": f"attached-{number}"},
+            "spec": {
+                "attacher": "csi.test",
+                "nodeName": rng.choice(nodes)["metadata"]["name"],
+                "source": {"persistentVolumeName": rng.choice(made["persistentVolumes"])["metadata"]["name"]},
+            },
+        }
+        for number in range(rng.randrange(5) if nodes and made["persistentVolumes"] else 0)
+    ]
     return made
 
 
 def add_claim(rng, made, name, namespace, sort):
-    """A claim, and the volume it is bound to."""
+    """A claim, and the volume it is bound to, unless there is one of that name."""
+    if any(c["metadata"]["name"] == name and c["metadata"]["namespace"] == namespace for c in made[CLAIMS]):
+        return
     kind = "wait" if sort in ("bound", "once") else sort
     mode = "ReadWriteOncePod" if sort == "once" else "ReadWriteOnce"
     needs = {"requests": {"storage": "1Gi"}}
@@ -256,7 +270,7 @@ def add_claim(rng, made, name, namespace, sort):
         spec = {"csi": {"driver": "csi.test", "volumeHandle": volume}, "nodeAffinity": in_zone(rng)}
         labels = {KEYS[1]: rng.choice(("a", "a__b"))} if rng.random() < 0.3 else {}
         add_volume(made, volume, "Bound", spec, labels=labels)
-    made["persistentVolumeClaims"].append(claim)
+    made[CLAIMS].append(claim)
 
 
 def add_volume(made, name, phase, spec, labels=None, size="1Gi"):

@@ -61,7 +61,7 @@ def test_a_rank_out_of_range_is_an_error_that_names_the_plugin():
         def rank(self, pod, nodes):
             return np.full(nodes.size, 101)
 
-    view = admitted(random_clusters.cluster(3))
+    view = admitted(random_clusters.cluster(5))
     scheduler = Scheduler(view, DEFAULT.with_plugins([(Wild(), 1)]))
     with pytest.raises(PluginError, match="plugin Wild: rank must give a number from 0 to 100 for each node"):
         scheduler.schedule(view.pending("default-scheduler"), now=0)
@@ -80,7 +80,7 @@ def test_what_goes_wrong_in_a_plugin_is_told_with_its_name_and_cause():
         def fits(self, pod, nodes):
             return np.ones(nodes.size + 1, dtype=bool)
 
-    view = admitted(random_clusters.cluster(3))
+    view = admitted(random_clusters.cluster(5))
     for plugin, message in ((Broken(), "plugin Broken: fits failed: TypeError"), (Short(), "Short: fits must give")):
         with pytest.raises(PluginError, match=message):
             Scheduler(view, DEFAULT.with_plugins([(plugin, 1)])).schedule(view.pending("default-scheduler"), now=0)

@@ -93,6 +93,125 @@ def test_a_diagnosis_tells_whom_preemption_would_evict():
     assert (diagnosis.nominated_node, diagnosis.victims) == ("a", (("default", "x"),))
 
 
+def required(*terms):
+    """Node affinity of terms, each of (label, operator, values)."""
+    made = [
+        {"matchExpressions": [{"key": key, "operator": operator, "values": values} for key, operator, values in term]}
+        for term in terms
+    ]
+    chosen = {"nodeSelectorTerms": made}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": chosen}}
+
+
+def test_the_smallest_change_of_labels_is_what_one_term_needs_beside_the_selector():
+    affinity = required([("disk", "In", ["ssd"]), ("gen", "Gt", ["4"])], [("special", "Exists", [])])
+    pods = [pod("p", affinity=affinity, nodeSelector={"team": "x"})]
+    view = admitted({"nodes": [node("a")], "pods": pods})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    assert diagnosis.change == "it would fit on a if the node had the label team = x and special Exists"
+    assert "wants disk In ssd, found none; wants gen Gt 4, found none; or wants special Exists" in str(diagnosis)
+    assert [fact.get("term") for fact in diagnosis.nodes[0].lacking] == [None, 0, 0, 1]
+
+
+def test_no_label_makes_a_node_another_one():
+    other = {"key": "metadata.name", "operator": "In", "values": ["a"]}
+    affinity = required([("disk", "In", ["ssd"])])
+    [term] = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    term["matchFields"] = [{**other, "operator": "NotIn"}]
+    view = admitted({"nodes": [node("a")], "pods": [pod("p", affinity=affinity)]})
+    assert Scheduler(view).diagnose(find(view, "p")).change is None
+
+
+def test_the_smallest_change_counts_all_that_is_short():
+    gpu = {"resources": {"requests": {"cpu": "3", "example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}}
+    pods = [{**pod("p"), "spec": {"containers": [{"name": "c", **gpu}]}}]
+    view = admitted({"nodes": [node("a", "1"), node("b", "2")], "pods": pods})
+    change = Scheduler(view).diagnose(find(view, "p")).change
+    assert change == "it would fit on b with 1 CPU and 1 example.com/gpu more"
+
+
+def claims(mode="ReadWriteOnce", **spec):
+    """A bound claim "data" of 1Gi, and its volume with these fields."""
+    size = {"storage": "1Gi"}
+    claim = {
+        "metadata": {"name": "data", "annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+        "spec": {"accessModes": [mode], "volumeName": "pv", "resources": {"requests": size}},
+    }
+    made = {"accessModes": [mode], "capacity": size, "csi": {"driver": "d", "volumeHandle": "h"}, **spec}
+    return {
+        "persistentVolumeClaims": [claim],
+        "persistentVolumes": [{"metadata": {"name": "pv"}, "spec": made}],
+    }
+
+
+VOLUME = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+
+
+def test_a_diagnosis_says_where_a_volume_can_be_reached():
+    affinity = required([("topology.kubernetes.io/zone", "In", ["b", "c"])])["nodeAffinity"]
+    reach = {"required": affinity["requiredDuringSchedulingIgnoredDuringExecution"]}
+    view = admitted({"nodes": [node("a")], "pods": [pod("p", volumes=VOLUME)], **claims(nodeAffinity=reach)})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    wanted = "volume pv of claim data wants topology.kubernetes.io/zone In b, c, found a"
+    assert wanted in str(diagnosis)
+    assert diagnosis.to_dict()["nodes"]["a"]["lacking"][0]["volume"] == "pv"
+
+
+def test_a_diagnosis_says_who_uses_a_claim_that_is_for_one_pod():
+    pods = [pod("x", node="a", priority=9, volumes=VOLUME), pod("p", volumes=VOLUME)]
+    view = admitted({"nodes": [node("a")], "pods": pods, **claims("ReadWriteOncePod")})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    assert "claim data is in use by default/x" in str(diagnosis)
+    assert diagnosis.change == "it would fit on a without default/x"
+
+
+def test_a_diagnosis_says_how_many_volumes_a_driver_attaches():
+    drivers = [{"name": "d", "nodeID": "a", "allocatable": {"count": 0}}]
+    csi = [{"metadata": {"name": "a"}, "spec": {"drivers": drivers}}]
+    view = admitted({"nodes": [node("a")], "pods": [pod("p", volumes=VOLUME)], **claims(), "csiNodes": csi})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    assert "d attaches at most 0 volumes; 0 are, 1 more wanted" in str(diagnosis)
+    assert diagnosis.change == "it would fit on a if it could attach 1 more volume of d"
+
+
+def test_a_diagnosis_says_what_volume_is_missing():
+    waiting = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "s",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    made = {"storageClasses": [{"metadata": {"name": "s"}, **waiting}], "persistentVolumeClaims": [claim]}
+    view = admitted({"nodes": [node("a")], "pods": [pod("p", volumes=VOLUME)], **made})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    assert "claim data needs 1Gi of class s" in str(diagnosis)
+    assert diagnosis.change == "it would fit on a if there were a volume for the claim data (class s)"
+
+
+def test_a_pod_whose_claim_is_missing_is_helped_by_no_eviction():
+    view = admitted({"nodes": [node("a")], "pods": [pod("p", volumes=VOLUME)]})
+    text = str(Scheduler(view).diagnose(find(view, "p")))
+    assert text.endswith("preemption would not help: no eviction would change the verdict")
+
+
+def test_a_spread_is_explained_with_the_zones_that_are_even_enough():
+    spread = {
+        "topologyKey": "topology.kubernetes.io/zone",
+        "maxSkew": 2,
+        "minDomains": 2,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+    }
+    pods = [pod("x", "100m", "a"), pod("y", "100m", "a"), pod("p", "100m", topologySpreadConstraints=[spread])]
+    view = admitted({"nodes": [node("a")], "pods": pods})
+    diagnosis = Scheduler(view).diagnose(find(view, "p"))
+    text = "2 pods in topology.kubernetes.io/zone a, 0 elsewhere; would need one of (none is even enough)"
+    assert text in str(diagnosis)
+
+
 def test_capacity_counts_copies_and_says_what_runs_out():
     view = admitted({"nodes": [node("a"), node("b", "3")], "pods": [pod("p", "1")]})
     found = capacity(view, find(view, "p"))
@@ -179,6 +298,42 @@ def test_draining_an_unknown_node_is_an_error():
         drain(admitted({}), "x")
 
 
+SELECTOR = {"matchExpressions": [{"key": "a", "operator": "Foo", "values": ["x"]}]}
+TERM = {"topologyKey": "zone", "labelSelector": SELECTOR}
+SKEW = {"topologyKey": "zone", "maxSkew": 0, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        (
+            {"pods": [pod("p", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [TERM]}})]},
+            'labelSelector.matchExpressions[0].operator: Invalid value: "Foo": not a valid selector operator',
+        ),
+        ({"pods": [pod("p", affinity=required([("a", "Foo", ["x"])]))]}, "matchExpressions[0].operator: Invalid value"),
+        (
+            {"pods": [pod("p", topologySpreadConstraints=[SKEW])]},
+            "cluster.pods[0].spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero",
+        ),
+        (
+            {"pods": [pod("p", "-1")]},
+            'cluster.pods[0].spec.containers[0].resources.requests[cpu]: Invalid value: "-1": must be greater than',
+        ),
+        ({"nodes": [node("a", "x")]}, 'cluster.nodes[0].status.allocatable.cpu: Invalid value: "x": quantities must'),
+        (
+            {"nodes": [node("a")], "pods": [pod("p"), pod("q", "x", "a")]},
+            'cluster.pods[1].spec.containers[0].resources.requests[cpu]: Invalid value: "x": quantities must match',
+        ),
+        ({"pods": [pod("p"), pod("p")]}, 'cluster.pods[1].metadata.name: Duplicate value: "p"'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_that_no_decision_can_be_made_with_are_refused(cluster, message):
+    with pytest.raises(ClusterError) as caught:
+        schedule_cluster(cluster)
+    assert message in str(caught.value)
+
+
 def test_bad_clusters_are_refused_with_the_path():
     with pytest.raises(ClusterError) as caught:
         schedule_cluster({"pods": [{"metadata": {"name": "a"}, "spec": {"containers": [{"name": 1}]}}]})
@@ -234,3 +389,26 @@ def test_pods_that_preempt_together_choose_different_nodes():
     assert [d.nominated_node for d in decisions] == ["a", "b"]
     scheduler.changed(find(view, "p"), None)
     assert list(scheduler.cluster.nominated) == ["b"]
+
+
+def test_a_pod_that_loses_its_room_is_placed_like_any_other():
+    """As kube-scheduler, which takes the nomination away before the pod is tried again."""
+    pods = [
+        pod("high", "100m", "a", priority=99, port=80),
+        pod("low", "2", "b", port=80),
+        {**pod("lost", "100m", priority=1), "status": {"nominatedNodeName": "b"}},
+        pod("important", "100m", priority=9, port=80),
+    ]
+    view = admitted({"nodes": [node("a", "4"), node("b", "4")], "pods": pods})
+    important, lost = Scheduler(view).schedule([find(view, "lost"), find(view, "important")], now=0)
+    assert (important.nominated_node, important.unnominated) == ("b", (("default", "lost"),))
+    assert lost.node == "a"
+
+
+def test_a_pod_waits_for_no_room_where_there_are_no_nodes():
+    view = admitted({"pods": [{**pod("p"), "status": {"nominatedNodeName": "gone"}}]})
+    scheduler = Scheduler(view)
+    [decision] = scheduler.schedule([find(view, "p")], now=0)
+    assert (decision.nominated_node, decision.unnominated) == ("", (("default", "p"),))
+    assert not scheduler.cluster.nominated
+    assert str(scheduler.diagnose(find(view, "p"))).endswith("preemption would not help: there are no nodes")

@@ -32,11 +32,14 @@ def crowded(seed):
 
 def one_by_one(scheduler, pods):
     """The decisions of a scheduler that places no runs."""
-    decisions = []
+    decisions, lost = [], set()
     for entry in scheduler.queue(pods):
+        if entry.key in lost:
+            entry.lose_nomination()
         decision = scheduler.decide(entry, 0)
         if decision.nominated_node is not None:
             decision.unnominated = scheduler.cluster.renominate(entry, decision.nominated_node)
+            lost.update(decision.unnominated)
         decisions.append(decision)
     return decisions
 

@@ -103,7 +103,7 @@ def test_multi_point_enables_a_plugin_of_ones_own_everywhere():
         ),
         (
             {**HEAD, "profiles": [{"plugins": {"score": {"enabled": [{"name": "NodePorts", "weight": 1}]}}}]},
-            "profiles[0].plugins.score.enabled",
+            "profiles[0].plugins.score.enabled[0].name",
         ),
         (
             {**HEAD, "profiles": [{"plugins": {"queueSort": {"disabled": [{"name": "*"}]}}}]},
@@ -135,6 +135,141 @@ def test_what_cannot_be_honoured_is_refused_with_its_path(configuration, path):
     with pytest.raises(ConfigurationError) as caught:
         load_configuration(configuration)
     assert caught.value.path == path
+
+
+def args(plugin, **values):
+    """A configuration that gives a plugin these arguments."""
+    return {**HEAD, "profiles": [{"pluginConfig": [{"name": plugin, "args": values}]}]}
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        (
+            args("InterPodAffinity", hardPodAffinityWeight=-1),
+            "hardPodAffinityWeight: Invalid value: -1: not in valid range [0, 100]",
+        ),
+        (
+            args("NodeResourcesFit", ignoredResourceGroups=["example.com/x"]),
+            "ignoredResourceGroups[0]: Invalid value: \"example.com/x\": resource group name can't contain '/'",
+        ),
+        (
+            args("NodeResourcesFit", ignoredResources=["a//b"]),
+            'ignoredResources[0]: Invalid value: "a//b": a valid label key must consist of',
+        ),
+        (
+            args("NodeResourcesFit", scoringStrategy={"resources": [{"name": "cpu", "weight": 101}]}),
+            "resources[0].weight: Invalid value: 101: resource weight of cpu not in valid range (0, 100]",
+        ),
+        (
+            args("NodeResourcesFit", scoringStrategy={"requestedToCapacityRatio": {}}),
+            "scoringStrategy.requestedToCapacityRatio.shape: Required value: at least one point must be specified",
+        ),
+        (
+            args("NodeResourcesBalancedAllocation", resources=[{"name": "cpu", "weight": 2}]),
+            "resources[0].weight: Invalid value: 2: must be 1",
+        ),
+        (
+            args("NodeResourcesBalancedAllocation", resources=[{"name": "cpu"}, {"name": "cpu"}]),
+            'resources[1].name: Duplicate value: "cpu"',
+        ),
+        (
+            args("NodeAffinity", addedAffinity={REQUIRED: {"nodeSelectorTerms": []}}),
+            f"addedAffinity.{REQUIRED}.nodeSelectorTerms: Required value: must have at least one",
+        ),
+        (
+            args("NodeAffinity", addedAffinity={PREFERRED: 3}),
+            "addedAffinity: Invalid value: Expected `array`",
+        ),
+        (
+            args("PodTopologySpread", defaultConstraints=[{}]),
+            'defaultingType: Invalid value: "System": when .defaultConstraints are not empty',
+        ),
+        (
+            args("PodTopologySpread", defaultingType="List", defaultConstraints=[{"topologyKey": "z", "maxSkew": 0}]),
+            "defaultConstraints[0].maxSkew: Invalid value: 0: not in valid range (0, inf)",
+        ),
+        (
+            args(
+                "PodTopologySpread",
+                defaultingType="List",
+                defaultConstraints=2 * [{"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}],
+            ),
+            'defaultConstraints[1]: Duplicate value: "{zone, ScheduleAnyway}"',
+        ),
+        (
+            args("VolumeBinding", bindTimeoutSeconds=-1),
+            "Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value",
+        ),
+        (args("VolumeBinding", shape=[]), "remove it or turn on the feature gate StorageCapacityScoring"),
+        (
+            args("DefaultPreemption", minCandidateNodesAbsolute=0, minCandidateNodesPercentage=0),
+            "Invalid value: 0: cannot be zero at the same time as minCandidateNodesAbsolute",
+        ),
+        (args("DynamicResources", bindingTimeout="1s"), "bindingTimeout: Forbidden: DRADeviceBindingConditions or"),
+        ({**HEAD, "parallelism": 0}, "Invalid value: 0: should be an integer value greater than zero"),
+        ({**HEAD, "podInitialBackoffSeconds": 0}, "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            {**HEAD, "podInitialBackoffSeconds": 9, "podMaxBackoffSeconds": 8},
+            "podMaxBackoffSeconds: Invalid value: 8: must be greater than or equal to PodInitialBackoffSeconds",
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"filter": {"enabled": [{"name": "ImageLocality"}]}}}]},
+            'filter.enabled[0].name: Invalid value: plugin "ImageLocality" does not extend filter plugin',
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_values_are_refused_in_kube_schedulers_words(configuration, message):
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(configuration)
+    assert message in str(caught.value)
+
+
+def test_arguments_without_effect_on_decisions_are_let_in():
+    load_configuration({**HEAD, "parallelism": 4, "podMaxBackoffSeconds": 60})
+    load_configuration(args("DynamicResources", filterTimeout="5s"))
+    load_configuration(args("VolumeBinding", bindTimeoutSeconds=30))
+    load_configuration(args("DefaultPreemption", minCandidateNodesPercentage=100))
+
+
+def test_added_affinity_holds_for_every_pod():
+    new = {"matchExpressions": [{"key": "gen", "operator": "Gt", "values": ["5"]}]}
+    [profile] = load_configuration(
+        args("NodeAffinity", addedAffinity={REQUIRED: {"nodeSelectorTerms": [new]}})
+    ).values()
+    [answer] = schedule_cluster(cluster(pod("new")), profiles=[profile])
+    assert answer["filter"]["a"]["reasons"] == ["node(s) didn't match scheduler-enforced node affinity"]
+    assert answer["chosen"] == "b"
+    liked = {PREFERRED: [{"weight": 5, "preference": new}]}
+    [profile] = load_configuration(args("NodeAffinity", addedAffinity=liked)).values()
+    [answer] = schedule_cluster(cluster(pod("new")), profiles=[profile])
+    assert {name: scores["NodeAffinity"] for name, scores in answer["scores"].items()} == {"a": 0, "b": 200}
+
+
+def test_default_constraints_may_have_every_field_but_a_selector():
+    listed = [
+        {
+            "topologyKey": "gen",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "minDomains": 3,
+            "nodeAffinityPolicy": "Ignore",
+            "nodeTaintsPolicy": "Honor",
+            "matchLabelKeys": ["rev"],
+        }
+    ]
+    [profile] = load_configuration(args("PodTopologySpread", defaultingType="List", defaultConstraints=listed)).values()
+    service = {"metadata": {"name": "s"}, "spec": {"selector": {"app": "web"}}}
+    made = cluster({**pod("one", node="b"), "metadata": {"name": "one", "labels": {"app": "web"}}})
+    made["pods"].append({**pod("new"), "metadata": {"name": "new", "labels": {"app": "web"}}})
+    [answer] = schedule_cluster({**made, "services": [service]}, profiles=[profile])
+    assert answer["filter"]["b"]["reasons"] == ["node(s) didn't match pod topology spread constraints"]
+    assert answer["chosen"] == "a"
 
 
 def cluster(*pods):
