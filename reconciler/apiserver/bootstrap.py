@@ -10,6 +10,7 @@ from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.writer import Sent
+from state.store.layout import prefix_of
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 MANAGER = WriteOptions(manager="kube-apiserver")
@@ -40,8 +41,16 @@ def _objects() -> list[dict[str, Any]]:
 
 
 def bootstrap(api: Api) -> None:
-    """Makes what isn't there yet, and reports the parts of the control plane: they run as long as this process."""
+    """Makes what isn't there yet, and reports the parts of the control plane: they run as long as this process.
+
+    A new cluster's history begins when it is complete: nobody can watch how it was made, as with kube-apiserver, whose
+    caches are filled later.
+    """
+    store = api.storage.store
+    is_new = store.get(f"{prefix_of('Namespace')}{NAMESPACES[0]}") is None
     make_missing(api, _objects())
+    if is_new:
+        store.compact(store.revision())
     resource = api.registry.of_kind("v1", "ComponentStatus")
     assert resource is not None
     healthy = {"type": "Healthy", "status": "True", "message": "ok"}

@@ -1,10 +1,16 @@
-"""The Service ``default/kubernetes``, which says where the API is; kept by the server itself, as by kube-apiserver."""
+"""The Service ``default/kubernetes``, which says where the API is; the servers keep it themselves, as kube-apiserver.
+
+Its endpoints are all servers on the store that live. Those with one port are in one EndpointSlice, which has the
+Service's own name as long as they all have the same.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from ipaddress import ip_address, ip_network
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -12,23 +18,25 @@ import structlog
 from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.bootstrap import MANAGER, make_missing
+from reconciler.apiserver.living import RENEWAL, Endpoint, Living
+from reconciler.apiserver.options import DeleteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError
+from state.errors import StateError
 from state.objects import AnyObject
 
 log = structlog.get_logger("reconciler")
 
+Json = dict[str, Any]
 _NAMESPACE, _NAME = "default", "kubernetes"
-_KINDS = ("Service", "Endpoints", "EndpointSlice")
-#: Seconds after which a Service that was deleted is there again.
-_AGAIN = 10.0
+_OF_SERVICE = "kubernetes.io/service-name"
 
 
 class Publication:
-    """Says where a server is.
+    """Says where the servers on a store are, this one among them.
 
-    The endpoint is written though it may be a loopback address, which nobody else is allowed to: a server that only its
-    own machine can reach is reached there. Of several servers on one store the one that started last is named.
+    Endpoints are written though they may be loopback addresses, which nobody else is allowed to: a server that only its
+    own machine can reach is reached there.
 
     Args:
         address: where the server listens; one that stands for all of the machine's is replaced by one of them.
@@ -36,86 +44,141 @@ class Publication:
     """
 
     def __init__(self, api: Api, address: str, port: int, cidr: str) -> None:
-        self._api, self._address, self._port, self._cidr = api, _reachable(address), port, cidr
+        self._api, self._cidr = api, cidr
+        self._own = Endpoint(port, _reachable(address))
+        self._living = Living(api.storage.store, self._own)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="publication", daemon=True)
 
     def start(self) -> None:
-        """Makes the Service, and from a thread of its own again if somebody deletes it."""
+        """Publishes this server, and from a thread of its own again and again: what was deleted or changed, and which
+        servers live.
+        """
         self.publish()
         self._thread.start()
 
     def stop(self) -> None:
-        """Looks after it no more."""
+        """Takes this server out, and looks after the others no more."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if not self._thread.is_alive():
+            return
+        self._thread.join()
+        try:
+            others = self._living.leave(time.monotonic())
+            if others:  # the last one stays: where it was, the next one may be
+                self._publish(others)
+        except (ApiError, StateError) as error:
+            log.warning("the API's own Service still names this server", cause=str(error))
 
     def _keep(self) -> None:
-        while not self._stopped.wait(_AGAIN):
+        while not self._stopped.wait(RENEWAL):
             try:
-                if not all(map(self._exists, _KINDS)):
-                    self.publish()
-            except ApiError as error:
-                log.warning("the API's own Service can't be looked at", cause=error.message)
-
-    def _exists(self, kind: str) -> bool:
-        resource = self._api.registry.of_table(kind)
-        assert resource is not None
-        return self._api.storage.entry(resource, _NAMESPACE, _NAME) is not None
+                self.publish()
+            except (ApiError, StateError) as error:
+                log.warning("the API's own Service can't be looked after now", cause=str(error))
 
     def publish(self) -> None:
-        """Makes what is missing, and names this server.
+        """Says that this server lives; makes what is missing, and names all that live.
 
         Raises:
-            ApiError: the store takes nothing.
+            ApiError, StoreError: the store takes nothing.
         """
-        ports = [{"name": "https", "port": self._port, "protocol": "TCP"}]
+        self._publish(self._living.renew(time.monotonic()))
+
+    def _publish(self, living: list[Endpoint]) -> None:
+        slices = _slices(living)
         try:
-            make_missing(self._api, self._manifests())
+            make_missing(self._api, self._manifests(slices))
         except ApiError as error:
             if error.reason != "Invalid":
                 raise
             log.warning("the API has no Service", cause=error.message)  # an older cluster gave its address away
             return
-        endpoint = {"addresses": [self._address], "conditions": {"ready": True}}
-        self._tell("Endpoints", {"subsets": [{"addresses": [{"ip": self._address}], "ports": ports}]})
-        self._tell("EndpointSlice", {"endpoints": [endpoint], "ports": ports})
+        subsets = [
+            {"addresses": [{"ip": each} for each in addresses], "ports": _ports(port)}
+            for port, addresses in _by_port(living)
+        ]
+        self._tell("Endpoints", _NAME, {"subsets": subsets})
+        for name, fields in slices.items():
+            self._tell("EndpointSlice", name, fields)
+        self._delete_others(slices)
 
-    def _manifests(self) -> list[dict[str, Any]]:
-        def meta(**labels: str) -> dict[str, Any]:
-            return {"name": _NAME, "namespace": _NAMESPACE, "labels": labels}
+    def _manifests(self, slices: dict[str, Json]) -> list[Json]:
+        def meta(name: str, **labels: str) -> Json:
+            return {"name": name, "namespace": _NAMESPACE, "labels": labels}
 
-        port = {"name": "https", "port": 443, "protocol": "TCP", "targetPort": self._port}
+        port = {"name": "https", "port": 443, "protocol": "TCP", "targetPort": self._own.port}
         return [
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": meta(component="apiserver", provider="kubernetes"),
+                "metadata": meta(_NAME, component="apiserver", provider="kubernetes"),
                 "spec": {"clusterIP": str(ip_network(self._cidr)[1]), "ports": [port]},
             },
             {
                 "apiVersion": "v1",
                 "kind": "Endpoints",
-                "metadata": meta(**{"endpointslice.kubernetes.io/skip-mirror": "true"}),
+                "metadata": meta(_NAME, **{"endpointslice.kubernetes.io/skip-mirror": "true"}),
             },
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": meta(**{"kubernetes.io/service-name": _NAME}),
-                "addressType": f"IPv{ip_address(self._address).version}",
-                "endpoints": [],
-            },
+            *(
+                {
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "metadata": meta(name, **{_OF_SERVICE: _NAME}),
+                    "addressType": fields["addressType"],
+                    "endpoints": [],
+                }
+                for name, fields in slices.items()
+            ),
         ]
 
-    def _tell(self, kind: str, fields: dict[str, Any]) -> None:
+    def _tell(self, kind: str, name: str, fields: Json) -> None:
         resource = self._api.registry.of_table(kind)
         assert resource is not None
 
         def edit(live: AnyObject) -> AnyObject:
             return self._api.storage.read(resource, {**wire.document(live), **fields})
 
-        self._api.writer.change(Place(resource, _NAMESPACE, _NAME), edit, MANAGER)
+        self._api.writer.change(Place(resource, _NAMESPACE, name), edit, MANAGER)
+
+    def _delete_others(self, slices: dict[str, Json]) -> None:
+        """Deletes the slices of the Service that nobody needs any more."""
+        resource = self._api.registry.of_table("EndpointSlice")
+        assert resource is not None
+        storage = self._api.storage
+        for entry in storage.store.list(resource.key(_NAMESPACE, _NAME)).entries:  # those whose names begin so
+            meta = storage.object_of(resource, entry).metadata
+            if (meta.labels or {}).get(_OF_SERVICE) != _NAME or meta.name in slices:
+                continue
+            try:
+                self._api.delete(Place(resource, _NAMESPACE, meta.name), DeleteOptions())
+            except ApiError as error:
+                if error.reason != "NotFound":  # another server was faster
+                    raise
+
+
+def _by_port(living: list[Endpoint]) -> list[tuple[int, list[str]]]:
+    """The addresses of servers by port, both sorted."""
+    return [(port, [each.address for each in group]) for port, group in groupby(living, lambda each: each.port)]
+
+
+def _ports(port: int) -> list[Json]:
+    return [{"name": "https", "port": port, "protocol": "TCP"}]
+
+
+def _slices(living: list[Endpoint]) -> dict[str, Json]:
+    """The EndpointSlices of servers, by name: a slice has addresses of one family and one port."""
+    found: dict[str, Json] = {}
+    for port, addresses in _by_port(living):
+        for version, group in groupby(sorted(addresses, key=_version), _version):
+            endpoints = [{"addresses": [each], "conditions": {"ready": True}} for each in group]
+            fields = {"addressType": f"IPv{version}", "endpoints": endpoints, "ports": _ports(port)}
+            found[f"{_NAME}-v{version}-{port}" if found else _NAME] = fields
+    return found
+
+
+def _version(address: str) -> int:
+    return ip_address(address).version
 
 
 def _reachable(address: str) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -37,6 +38,7 @@ from state.store.records import (
     decide,
     overdue,
 )
+from state.store.table import Table, changed_since
 
 #: Recent changes kept in memory for watches; older ones are asked for again.
 _WINDOW_BYTES = 16 * 2**20
@@ -122,7 +124,9 @@ class EtcdStore(Store):
         return int(self._read(rpc.RangeRequest(key=_ALL, count_only=True)).header.revision)
 
     def compacted(self) -> int:
-        """The revision at which history begins, as far as this process has heard; others may have compacted more."""
+        """The revision up to which this process has compacted. Others may have compacted more: what this process still
+        has in memory doesn't end with that.
+        """
         return self._compacted
 
     def get(self, key: str) -> Entry | None:
@@ -132,6 +136,26 @@ class EtcdStore(Store):
 
     def list(self, prefix: str, *, revision: int | None = None, limit: int | None = None, after: str = "") -> Page:
         """The entries with a prefix as of a revision."""
+        try:
+            return self._list(prefix, revision, limit, after)
+        except CompactedError:
+            page = None if revision is None else self._remembered(prefix, revision, limit, after)
+            if page is None:
+                raise
+            return page
+
+    def _remembered(self, prefix: str, revision: int, limit: int | None, after: str) -> Page | None:
+        """A list of older days, of which etcd knows nothing any more and this process still does: the newest one that
+        it has heard of, with the later changes taken back. As kube-apiserver, whose watch cache goes back so far.
+        """
+        with self.feed.lock:
+            if revision < self._compacted or not self.feed.has(revision):
+                return None
+            now, events = self.feed.revision, self.feed.since(revision)
+        table = Table(self._list(prefix, now, None, "").entries)
+        return table.older_page(prefix, revision, limit, after, changed_since(events, revision, prefix, after))
+
+    def _list(self, prefix: str, revision: int | None, limit: int | None, after: str) -> Page:
         start = max(prefix, after + "\0") if after else prefix or "\0"
         wanted = 0 if revision is None else max(revision, FIRST_REVISION)
         answer = self._read(
@@ -191,14 +215,7 @@ class EtcdStore(Store):
         return results
 
     def _write_one(self, write: Write) -> Entry | Refused:
-        """Etcd says that it is full of the write, too, by which it first goes over its quota and which it has done."""
-        try:
-            return _outcome(write, self._call("Txn", _transaction(write)))
-        except StoreFullError:
-            found = None if write.value is None else self.get(write.key)
-            if found is None or found.value != write.value or found.revision == write.expected:
-                raise
-            return found
+        return self._settled(write, lambda: self._call("Txn", _transaction(write)))
 
     def _write_together(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
         """Sends all, then waits for all: when this ends, none is under way any more."""
@@ -206,7 +223,23 @@ class EtcdStore(Store):
             calls = [member.kv.Txn.future(_transaction(write), timeout=_TIMEOUT) for write in writes]
             for call in calls:
                 call.exception()
-            return [_outcome(write, call.result()) for write, call in zip(writes, calls, strict=True)]
+        return [self._settled(write, partial(self._answer, call)) for write, call in zip(writes, calls, strict=True)]
+
+    def _answer(self, call: Any) -> Any:
+        with self._member():
+            return call.result()
+
+    def _settled(self, write: Write, answer: Callable[[], Any]) -> Entry | Refused:
+        """What came of a write. Etcd says that it is full of the write, too, by which it first goes over its quota and
+        which it has done.
+        """
+        try:
+            return _outcome(write, answer())
+        except StoreFullError:
+            found = None if write.value is None else self.get(write.key)
+            if found is None or found.value != write.value or found.revision == write.expected:
+                raise
+            return found
 
     def compact(self, revision: int) -> None:
         """Has etcd forget what was before a revision."""
@@ -251,7 +284,6 @@ class EtcdStore(Store):
             try:
                 for answer in answers:
                     if answer.compact_revision:
-                        self._compacted = max(self._compacted, answer.compact_revision)
                         raise CompactedError(after, answer.compact_revision)
                     if answer.canceled:
                         msg = f"etcd at {self._place} ended a watch: {answer.cancel_reason}"
@@ -264,13 +296,13 @@ class EtcdStore(Store):
 
     def _find_compacted(self) -> int:
         """The revision at which history begins. Etcd says so to a watch that wants all of it, and to nobody else."""
-        with suppress(CompactedError):
+        try:
             next(self._changes(0, _TIMEOUT), None)
+        except CompactedError as error:
+            return error.compacted
         return self._compacted
 
     def _history(self, prefix: str, after: int, upto: int) -> Sequence[Event]:
-        if after < self._compacted:
-            raise CompactedError(after, self._compacted)
         found: list[Event] = []
         if upto > FIRST_REVISION:
             for events in self._changes(after, _HISTORY_TIMEOUT):

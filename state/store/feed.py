@@ -118,6 +118,10 @@ class Feed:
         """The events in memory after a revision, for a store that holds the lock."""
         return self._all.since(revision)
 
+    def has(self, revision: int) -> bool:
+        """Whether all that happened after a revision is in memory, for a store that holds the lock."""
+        return self._all.floor <= revision <= self.revision
+
     def close(self, reason: str) -> None:
         """Tells everybody who reads or waits that there will be no more, and why."""
         with self.lock:

@@ -1,8 +1,11 @@
 """A store in one SQLite file, the embedded default: what was answered is on disk, whatever happens to the process or to
 the machine's power.
 
-What is current is in memory as well, and read from there only; it is what is on disk, never more. An older state is the
+What is current is in memory as well, and read from there; it is what is on disk, never more. An older state is the
 present one with later changes taken back, so that neither an older list nor the history of a watch needs another index.
+
+A store of any size is open at once: until somebody wants something of very many keys, and so has all of it read into
+memory, what is wanted is read from the file.
 
 Writers that come at the same time share a commit, and so the wait for the disk: each puts its writes into a queue, and
 a thread of the store's own commits all that has come while it made the commit before.
@@ -15,11 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
 
 from state.store import sqlite_file
 from state.store.base import Store
 from state.store.feed import Feed
 from state.store.records import (
+    CompactedError,
     Entry,
     Event,
     FutureRevisionError,
@@ -36,6 +42,11 @@ from state.store.table import Table, changed_since
 
 #: Recent changes kept in memory for watches; older ones are read from the file.
 _WINDOW_BYTES = 16 * 2**20
+#: Stores of so many entries are read into memory at once, and longest list that is read from the file of others.
+_SMALL, _FEW = 1_000, 1_000
+#: Entries that are read into memory at once, and seconds of rest after them: whoever is asked for something meanwhile
+#: needs the interpreter, too.
+_CHUNK, _REST = 500, 0.001
 
 
 class SqliteStore(Store):
@@ -72,11 +83,16 @@ class SqliteStore(Store):
                 self._writer = self._open()
                 revision = sqlite_file.revision_of(self._writer)
                 self._compacted = sqlite_file.compacted(self._writer)
-                self._table = Table(sqlite_file.current(self._writer))
+                is_small = sqlite_file.has_at_most(self._writer, _SMALL)
+                #: What is current; None until it is in memory.
+                self._table = Table(sqlite_file.current(self._writer)) if is_small else None
         except BaseException:
             self._owned.close()
             raise
         self.feed = Feed(revision, window_bytes)
+        self._closing = threading.Event()
+        #: Held by the one who reads it into memory.
+        self._load_lock = threading.Lock()
         self._committer = threading.Thread(target=self._commit_all, name="commits", daemon=True)
         self._committer.start()
 
@@ -137,14 +153,24 @@ class SqliteStore(Store):
     def get(self, key: str) -> Entry | None:
         """What the key holds now."""
         self.feed.check_open()
-        return self._table.get(key)
+        table = self._table
+        if table is not None:
+            return table.get(key)
+        with self._on_disk() as connection:
+            return sqlite_file.get(connection, key)
 
     def list(self, prefix: str, *, revision: int | None = None, limit: int | None = None, after: str = "") -> Page:
         """The entries with a prefix as of a revision."""
+        if self._table is None and revision is None:
+            page = self._short_page(prefix, limit, after)
+            if page is not None:
+                return page
         known, changed = 0, dict[str, Entry]()
         while True:
+            self._load()
             with self.feed.lock:
                 self.feed.check_open()
+                assert self._table is not None, "what was loaded stays"
                 now = self.feed.revision
                 if revision is None or revision == now:
                     return self._table.page(prefix, now, limit, after)
@@ -153,6 +179,54 @@ class SqliteStore(Store):
             if revision > now:
                 raise FutureRevisionError(revision, now)
             known, changed = now, changed_since(self._history(prefix, revision, now), revision, prefix, after)
+
+    def _short_page(self, prefix: str, limit: int | None, after: str) -> Page | None:
+        """A list from the file; None if it is long."""
+        wanted = _FEW if limit is None else min(limit, _FEW)
+        with self._on_disk() as connection:
+            entries, remaining = sqlite_file.page(connection, prefix, wanted, after)
+            is_all = wanted == limit or not remaining
+            return Page(entries, self.feed.revision, remaining) if is_all else None
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[sqlite3.Connection]:
+        """A look at the file while nothing is being committed: what it holds is as of the feed's revision."""
+        with self._commit_lock, self._explained():
+            self.feed.check_open()
+            if self._is_doubtful:
+                self._read_again()
+            yield self._writer
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether all lists are quick now; until then a long one waits for the file to be read."""
+        return self._table is not None
+
+    # -- reading it into memory ----------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Reads all that is current into memory, if nobody has done so yet."""
+        if self._table is not None:
+            return
+        with self._load_lock:
+            while self._table is None:
+                revision, table = self._read_all()
+                with suppress(CompactedError), self._commit_lock:  # it took very long: once more
+                    table.apply(self._history("", revision, self.feed.revision))
+                    with self.feed.lock:
+                        self._table = table
+
+    def _read_all(self) -> tuple[int, Table]:
+        """What is current at some revision, and that revision."""
+        entries: list[Entry] = []
+        with self._reading() as connection:
+            connection.execute("BEGIN")
+            revision, rows = sqlite_file.revision_of(connection), sqlite_file.current(connection)
+            while chunk := list(islice(rows, _CHUNK)):
+                entries += chunk
+                self.feed.check_open()
+                self._closing.wait(_REST)
+        return revision, Table(entries)
 
     def _history(self, prefix: str, after: int, upto: int) -> Sequence[Event]:
         with self._reading() as connection:
@@ -188,13 +262,15 @@ class SqliteStore(Store):
         try:
             if self._is_doubtful:
                 self._read_again()
-            events, revision = self._decide(tickets)
+            with self._explained():
+                events, revision = self._decide(tickets)
             self._is_doubtful = True
             if events:
                 with self._writing() as connection:
                     sqlite_file.save(connection, events)
                 with self.feed.lock:
-                    self._table.apply(events)
+                    if self._table is not None:
+                        self._table.apply(events)
                     self.feed.append_locked(events, revision)
             self._is_doubtful = False
         except StoreError as error:
@@ -213,7 +289,7 @@ class SqliteStore(Store):
             revision = sqlite_file.revision_of(connection)
             if revision == self.feed.revision:
                 return
-            table = Table(sqlite_file.current(connection))
+            table = None if self._table is None else Table(sqlite_file.current(connection))
         with self.feed.lock:
             self._table = table
             self.feed.skip_locked(revision)
@@ -223,9 +299,10 @@ class SqliteStore(Store):
         self.feed.check_open()
         revision, events = self.feed.revision, []
         new: dict[str, Entry | None] = {}
+        held = partial(sqlite_file.get, self._writer) if self._table is None else self._table.get
 
         def read(key: str) -> Entry | None:
-            return new[key] if key in new else self._table.get(key)
+            return new[key] if key in new else held(key)
 
         for ticket in tickets:
             for write in ticket.writes:
@@ -278,6 +355,7 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Ends the store and gives the file up."""
         self.feed.close(f"{self._path} is closed")
+        self._closing.set()
         self._queued.release()
         self._committer.join()
         with self._commit_lock:

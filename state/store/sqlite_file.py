@@ -43,6 +43,10 @@ _SCHEMA = (
 #: Of two sources: the newest change may be a deletion that was compacted.
 _REVISION = "SELECT max(revision, ifnull((SELECT max(revision) FROM history), 0)) FROM compaction"
 _CURRENT = "SELECT key, value, revision FROM current CROSS JOIN history USING (key, revision)"
+_ONE = f"{_CURRENT} WHERE current.key = ?"
+_BETWEEN = "current.key >= :start AND current.key > :after AND current.key < :end"
+_PAGE = f"{_CURRENT} WHERE {_BETWEEN} ORDER BY current.key LIMIT :limit"
+_COUNT = f"SELECT count(*) FROM current WHERE {_BETWEEN}"  # noqa: S608 - of constants
 _EVENTS = """
 SELECT new.revision, new.key, new.value, old.value, old.revision
 FROM history AS new LEFT JOIN history AS old ON old.revision = new.previous
@@ -136,6 +140,26 @@ def compacted(connection: sqlite3.Connection) -> int:
 def current(connection: sqlite3.Connection) -> Iterator[Entry]:
     """All entries, in no order."""
     return map(Entry._make, connection.execute(_CURRENT))
+
+
+def has_at_most(connection: sqlite3.Connection, count: int) -> bool:
+    """Whether there are no more than so many entries."""
+    (found,) = connection.execute("SELECT count(*) FROM (SELECT 1 FROM current LIMIT ?)", (count + 1,)).fetchone()
+    return bool(found <= count)
+
+
+def get(connection: sqlite3.Connection, key: str) -> Entry | None:
+    """What a key holds."""
+    found = connection.execute(_ONE, (key,)).fetchone()
+    return None if found is None else Entry._make(found)
+
+
+def page(connection: sqlite3.Connection, prefix: str, limit: int, after: str) -> tuple[tuple[Entry, ...], int]:
+    """The first entries with a prefix behind a key, and how many more there are."""
+    values = {"start": prefix, "after": after, "end": prefix + LAST, "limit": limit}
+    found = tuple(map(Entry._make, connection.execute(_PAGE, values)))
+    (count,) = connection.execute(_COUNT, values).fetchone()
+    return found, count - len(found)
 
 
 def events(connection: sqlite3.Connection, prefix: str, after: int, upto: int) -> list[Event]:

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from etcd_server import EtcdServer
 
-from state.store import CompactedError, StoreFullError, StoreUnavailableError, open_store
+from state.store import ABSENT, CompactedError, StoreFullError, StoreUnavailableError, Write, open_store
 from state.store.conformance import StoreConformance, read_up_to
 
 
@@ -65,10 +65,34 @@ def test_programs_see_what_others_write_and_compact(server, store):
         assert [event.key for event in read_up_to(watch, entry.revision)] == ["/a"]
         other.compact(entry.revision)
         with pytest.raises(CompactedError, match=f"begins at {entry.revision}"):
-            store.list("/", revision=start)
+            other.list("/", revision=start)
         store.compact(entry.revision)
         with pytest.raises(CompactedError):
+            store.list("/", revision=start)
+        with pytest.raises(CompactedError):
             store.watch("/", start)
+
+
+def test_what_others_compact_is_listed_and_watched_as_far_back_as_memory_goes(server, store):
+    """As kube-apiserver's watch cache, which doesn't hear of it either."""
+    for number in range(6):
+        store.create(f"/pods/{number}", b"old")
+    then = store.list("/pods/")
+    with server.open() as other, store.watch("/", then.revision) as watch:
+        other.update("/pods/1", b"new", None)
+        other.delete("/pods/2")
+        revision = other.create("/pods/35", b"new").revision
+        other.compact(revision)
+        read_up_to(watch, revision)
+    assert store.list("/pods/", revision=then.revision) == then
+    page = store.list("/pods/", revision=then.revision, limit=2, after="/pods/0")
+    assert (page.entries, page.revision, page.remaining) == (then.entries[1:3], then.revision, 3)
+    with store.watch("/pods/", then.revision) as watch:
+        assert [event.key[-1] for event in read_up_to(watch, revision)] == ["1", "2", "5"]
+    with server.open() as late:
+        for ask in (late.list, lambda prefix, revision: read_up_to(late.watch(prefix, revision), revision + 1)):
+            with pytest.raises(CompactedError, match=f"begins at {revision}"):
+                ask("/pods/", revision=then.revision)
 
 
 def test_a_watch_goes_on_when_the_server_comes_back(tmp_path):
@@ -119,6 +143,19 @@ def test_a_full_server_refuses_writes_and_is_read(tmp_path):
         with pytest.raises(StoreFullError, match="space exceeded"):
             fill(store)
         assert store.get("/a").value == b"1"
+
+
+def test_of_writes_that_fill_a_server_together_none_is_called_refused_that_was_done(tmp_path):
+    """Etcd says that it is full of the first write that is too much, too, though it has done it."""
+    with EtcdServer(tmp_path, f"--quota-backend-bytes={2**20}") as server, server.open() as store:
+        for number in range(250):
+            writes = [Write(f"/{number}/{index}", bytes(200_000), ABSENT) for index in range(2)]
+            try:
+                store.write(writes)
+            except StoreFullError:
+                break
+            time.sleep(0.04)
+        assert None in [store.get(write.key) for write in writes]
 
 
 def test_a_server_that_lost_its_data_is_not_taken_for_the_same(tmp_path):
