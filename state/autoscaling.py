@@ -109,6 +109,37 @@ def _recased(value: Any, recase: Callable[[str], str]) -> Any:
     return [_recased(item, recase) for item in value] if isinstance(value, list) else value
 
 
+def _printed_behavior(behavior: Any) -> Any:
+    """A behavior with all fields of Go's structs, as it is printed."""
+    if not isinstance(behavior, dict):
+        return behavior
+    rules = {name: behavior.get(name) for name in ("ScaleUp", "ScaleDown")}
+    return behavior | {
+        name: {**dict.fromkeys(_RULE_FIELDS), **rule} if isinstance(rule, dict) else rule
+        for name, rule in rules.items()
+    }
+
+
+_RULE_FIELDS = ("StabilizationWindowSeconds", "SelectPolicy", "Policies", "Tolerance")
+#: The order of fields in the annotations, which is that of Go's structs.
+_FIELDS = (
+    *("type", "status", "lastTransitionTime", "reason", "message"),
+    *("object", "pods", "resource", "containerResource", "external"),
+    *("target", "kind", "name", "apiVersion", "metricName", "metricSelector", "targetValue", "currentValue"),
+    *("targetAverageUtilization", "currentAverageUtilization", "targetAverageValue", "currentAverageValue"),
+    *("selector", "averageValue", "container", "matchLabels", "matchExpressions", "key", "operator", "values"),
+    *("ScaleUp", "ScaleDown", *_RULE_FIELDS, "Type", "Value", "PeriodSeconds"),
+)
+_PLACES = {name: place for place, name in enumerate(_FIELDS)}
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: (_PLACES.get(name, len(_PLACES)), name))
+        return {name: value[name] if name == "matchLabels" else _ordered(value[name]) for name in names}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
+
+
 def first_version(document: Json) -> Json:
     """An autoscaling/v2 document as autoscaling/v1 has it, but for its API version. Nothing is changed in place."""
     meta, spec, status = (dict(document.get(name) or {}) for name in ("metadata", "spec", "status"))
@@ -116,13 +147,13 @@ def first_version(document: Json) -> Json:
     current, measured = _cpu_of(status.get("currentMetrics") or [], "current")
     spec["metrics"] = [_metric_v1(metric, "target") for metric in metrics]
     status["currentMetrics"] = [_metric_v1(metric, "current") for metric in measured]
-    spec["behavior"] = _recased(spec.get("behavior"), str.upper)
+    spec["behavior"] = _printed_behavior(_recased(spec.get("behavior"), str.upper))
     annotations = dict(meta.get("annotations") or {})
     parts = {"spec": spec, "status": status}
     for where, field, name in _ANNOTATED:
         value = parts[where].pop(field, None)
         if value:
-            annotations[_ANNOTATION + name] = orjson.dumps(value).decode()
+            annotations[_ANNOTATION + name] = orjson.dumps(_ordered(value)).decode()
     if percent is not None:
         spec[_CPU] = percent
     if current is not None:

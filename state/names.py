@@ -40,6 +40,11 @@ def length_message(limit: int) -> str:
     return f"must be no more than {limit} characters"
 
 
+def bytes_message(limit: int) -> str:
+    """The same of labels and other qualified names, whose length is said in bytes."""
+    return f"must be no more than {limit} bytes"
+
+
 def range_message(low: int, high: int) -> str:
     """Kubernetes' sentence for a number out of bounds."""
     return f"must be between {low} and {high}, inclusive"
@@ -161,10 +166,12 @@ def _qualified_name(text: str) -> tuple[str, ...]:
     if slash and not prefix:
         problems.append("prefix part must be non-empty")
     elif slash:
-        problems += [f"prefix part {message}" for message in _dns1123_subdomain(prefix)]
+        for message in _dns1123_subdomain(prefix):
+            is_length = message == length_message(SUBDOMAIN_LENGTH)
+            problems.append(f"prefix part {bytes_message(SUBDOMAIN_LENGTH) if is_length else message}")
     if not name:
         problems.append("name part must be non-empty")
-    problems += [f"name part {message}" for message in _too_long(name, LABEL_LENGTH)]
+    problems += [f"name part {message}" for message in _too_many_bytes(name)]
     problems += _unlike(name, _QUALIFIED, f"name part {_QUALIFIED_RULE}", *examples)
     return tuple(problems)
 
@@ -175,7 +182,7 @@ def _label_value(text: str) -> tuple[str, ...]:
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
         "and must start and end with an alphanumeric character"
     )
-    problems = _too_long(text, LABEL_LENGTH)
+    problems = _too_many_bytes(text)
     return tuple(problems + _unlike(text, _LABEL_VALUE, rule, "MyValue", "my_value", "12345"))
 
 
@@ -183,6 +190,10 @@ def _too_long(text: str, limit: int) -> list[str]:
     # The first test spares almost every text the encoding.
     fits = len(text) * 4 <= limit or len(text.encode(errors="surrogatepass")) <= limit
     return [] if fits else [length_message(limit)]
+
+
+def _too_many_bytes(text: str) -> list[str]:
+    return [bytes_message(LABEL_LENGTH)] if _too_long(text, LABEL_LENGTH) else []
 
 
 def _unlike(text: str, pattern: str, rule: str, *examples: str) -> list[str]:

@@ -25,6 +25,11 @@ def filled(obj: S, **fields: object) -> S:
     return msgspec.structs.replace(obj, **changes) if changes else obj
 
 
+def given(value: T | None, default: T) -> T:
+    """A value whose field is a pointer in Go: only absence takes the default, the zero value doesn't."""
+    return default if value is None else value
+
+
 def each(items: tuple[T, ...], change: Callable[[T], T]) -> tuple[T, ...]:
     """``items`` with ``change`` applied to each; the same tuple if no item changed."""
     if not items:

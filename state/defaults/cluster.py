@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from state.defaults._sharing import each, filled
+from state.defaults._sharing import each, filled, given
 from state.defaults.resources import ResourceList, resource_list, with_missing
 from state.objects import LimitRange, LimitRangeItem, Namespace, Node, NodeSpec, PriorityClass, ResourceQuota, Secret
 
@@ -78,7 +78,7 @@ def resource_quota(obj: ResourceQuota) -> ResourceQuota:
 
 def priority_class(obj: PriorityClass) -> PriorityClass:
     """PriorityClass (scheduling.k8s.io/v1)."""
-    return filled(obj, preemption_policy=obj.preemption_policy or "PreemptLowerPriority")
+    return filled(obj, preemption_policy=given(obj.preemption_policy, "PreemptLowerPriority"))
 
 
 def secret(obj: Secret) -> Secret:

@@ -15,11 +15,15 @@ _REFERENCE = re.compile(
 )
 
 
+#: A whole name that reads as an image's digest is none.
+_IDENTIFIER = re.compile("[a-f0-9]{64}")
+
+
 @lru_cache(maxsize=4096)
 def pull_policy(image: str | None) -> str:
     """``Always`` for the tag ``latest``, given or implied; ``IfNotPresent`` for all others, even malformed ones."""
     reference = _REFERENCE.fullmatch(image or "")
-    if reference is None:
+    if reference is None or _IDENTIFIER.fullmatch(image or ""):
         return "IfNotPresent"
     tag = reference["tag"] or ("" if reference["digest"] else "latest")
     return "Always" if tag == "latest" else "IfNotPresent"

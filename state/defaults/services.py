@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from state.defaults._sharing import each, filled
+from state.defaults._sharing import each, filled, given
 from state.objects import (
     ClientIPConfig,
     EndpointPort,
@@ -94,4 +94,4 @@ def endpoint_slice(obj: EndpointSlice) -> EndpointSlice:
 
 
 def _slice_port(port: EndpointSlicePort) -> EndpointSlicePort:
-    return filled(port, name="" if port.name is None else port.name, protocol=port.protocol or "TCP")
+    return filled(port, name=given(port.name, ""), protocol=given(port.protocol, "TCP"))

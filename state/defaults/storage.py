@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from state.defaults._sharing import filled
+from state.defaults._sharing import filled, given
 from state.defaults.resources import canonical_quantity, resource_list
 from state.defaults.volumes import claim_spec, persistent_volume_sources
 from state.objects import (
@@ -25,7 +25,7 @@ def persistent_volume(obj: PersistentVolume) -> PersistentVolume:
             spec,
             capacity=resource_list(spec.capacity),
             persistent_volume_reclaim_policy=spec.persistent_volume_reclaim_policy or "Retain",
-            volume_mode=spec.volume_mode or "Filesystem",
+            volume_mode=given(spec.volume_mode, "Filesystem"),
         ),
         status=filled(obj.status, phase=obj.status.phase or "Pending"),
     )
@@ -50,8 +50,8 @@ def storage_class(obj: StorageClass) -> StorageClass:
     """StorageClass (storage.k8s.io/v1)."""
     return filled(
         obj,
-        reclaim_policy=obj.reclaim_policy or "Delete",
-        volume_binding_mode=obj.volume_binding_mode or "Immediate",
+        reclaim_policy=given(obj.reclaim_policy, "Delete"),
+        volume_binding_mode=given(obj.volume_binding_mode, "Immediate"),
     )
 
 
@@ -65,7 +65,7 @@ def csi_driver(obj: CSIDriver) -> CSIDriver:
             attach_required=True if spec.attach_required is None else spec.attach_required,
             pod_info_on_mount=bool(spec.pod_info_on_mount),
             storage_capacity=bool(spec.storage_capacity),
-            fs_group_policy=spec.fs_group_policy or "ReadWriteOnceWithFSType",
+            fs_group_policy=given(spec.fs_group_policy, "ReadWriteOnceWithFSType"),
             volume_lifecycle_modes=spec.volume_lifecycle_modes or ("Persistent",),
             requires_republish=bool(spec.requires_republish),
             se_linux_mount=bool(spec.se_linux_mount),

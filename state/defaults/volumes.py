@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from state.defaults._sharing import each, filled
+from state.defaults._sharing import each, filled, given
 from state.defaults.images import pull_policy
 from state.defaults.resources import canonical_quantity, resource_list
 from state.objects import (
     AzureDiskVolumeSource,
+    ConfigMapVolumeSource,
     DownwardAPIProjection,
     DownwardAPIVolumeFile,
     DownwardAPIVolumeSource,
@@ -26,6 +28,7 @@ from state.objects import (
     RBDPersistentVolumeSource,
     RBDVolumeSource,
     ResourceFieldSelector,
+    SecretVolumeSource,
     Volume,
     VolumeProjection,
     VolumeResourceRequirements,
@@ -36,6 +39,7 @@ _FILE_MODE = 0o644
 _TOKEN_LIFETIME_SECONDS = 3600
 
 Iscsi = TypeVar("Iscsi", ISCSIVolumeSource, ISCSIPersistentVolumeSource)
+Keyed = TypeVar("Keyed", ConfigMapVolumeSource, SecretVolumeSource)
 Rbd = TypeVar("Rbd", RBDVolumeSource, RBDPersistentVolumeSource)
 
 
@@ -51,39 +55,10 @@ def resource_selector(selector: ResourceFieldSelector) -> ResourceFieldSelector:
 
 
 def volume(vol: Volume) -> Volume:
-    """Defaults of a pod's volume; one without a source is an emptyDir."""
-    if vol.secret is not None:
-        source = vol.secret
-        return filled(vol, secret=filled(source, default_mode=_mode(source.default_mode)))
-    if vol.config_map is not None:
-        config = vol.config_map
-        return filled(vol, config_map=filled(config, default_mode=_mode(config.default_mode)))
-    if vol.persistent_volume_claim is not None:
-        return vol
-    if vol.empty_dir is not None:
-        return filled(vol, empty_dir=_empty_dir(vol.empty_dir))
-    if vol.host_path is not None:
-        return filled(vol, host_path=_host_path(vol.host_path))
-    if vol.projected is not None:
-        return filled(vol, projected=_projected(vol.projected))
-    if vol.downward_api is not None:
-        return filled(vol, downward_api=_downward_api(vol.downward_api))
-    return _rare_volume(vol)
-
-
-def _rare_volume(vol: Volume) -> Volume:
-    if vol.ephemeral is not None:
-        return filled(vol, ephemeral=_ephemeral(vol.ephemeral))
-    if vol.image is not None:
-        return filled(vol, image=_image(vol.image))
-    if vol.iscsi is not None:
-        return filled(vol, iscsi=_iscsi(vol.iscsi))
-    if vol.rbd is not None:
-        return filled(vol, rbd=_rbd(vol.rbd))
-    if vol.azure_disk is not None:
-        return filled(vol, azure_disk=_azure_disk(vol.azure_disk))
-    if vol.scale_io is not None:
-        return filled(vol, scale_io=_scale_io(vol.scale_io))
+    """Defaults of a pod's volume, of each source that it has; one without a source is an emptyDir."""
+    changes = {name: fill(source) for name, fill in _FILLED if (source := getattr(vol, name)) is not None}
+    if changes:
+        return filled(vol, **changes)
     if all(getattr(vol, name) is None for name in Volume.__struct_fields__ if name != "name"):
         return filled(vol, empty_dir=EmptyDirVolumeSource())
     return vol
@@ -105,7 +80,7 @@ def claim_spec(spec: PersistentVolumeClaimSpec) -> PersistentVolumeClaimSpec:
     """Defaults of a claim: a file system, and quantities in canonical form."""
     return filled(
         spec,
-        volume_mode=spec.volume_mode or "Filesystem",
+        volume_mode=given(spec.volume_mode, "Filesystem"),
         resources=None if spec.resources is None else _claim_resources(spec.resources),
     )
 
@@ -114,8 +89,8 @@ def _claim_resources(resources: VolumeResourceRequirements) -> VolumeResourceReq
     return filled(resources, limits=resource_list(resources.limits), requests=resource_list(resources.requests))
 
 
-def _mode(mode: int | None) -> int:
-    return _FILE_MODE if mode is None else mode
+def _keyed(source: Keyed) -> Keyed:
+    return filled(source, default_mode=given(source.default_mode, _FILE_MODE))
 
 
 def _empty_dir(source: EmptyDirVolumeSource) -> EmptyDirVolumeSource:
@@ -126,11 +101,13 @@ def _empty_dir(source: EmptyDirVolumeSource) -> EmptyDirVolumeSource:
 
 
 def _host_path(source: HostPathVolumeSource) -> HostPathVolumeSource:
-    return filled(source, type="" if source.type is None else source.type)
+    return filled(source, type=given(source.type, ""))
 
 
 def _downward_api(source: DownwardAPIVolumeSource) -> DownwardAPIVolumeSource:
-    return filled(source, default_mode=_mode(source.default_mode), items=each(source.items, _downward_api_file))
+    return filled(
+        source, default_mode=given(source.default_mode, _FILE_MODE), items=each(source.items, _downward_api_file)
+    )
 
 
 def _downward_api_file(file: DownwardAPIVolumeFile) -> DownwardAPIVolumeFile:
@@ -142,7 +119,9 @@ def _downward_api_file(file: DownwardAPIVolumeFile) -> DownwardAPIVolumeFile:
 
 
 def _projected(source: ProjectedVolumeSource) -> ProjectedVolumeSource:
-    return filled(source, default_mode=_mode(source.default_mode), sources=each(source.sources, _projection))
+    return filled(
+        source, default_mode=given(source.default_mode, _FILE_MODE), sources=each(source.sources, _projection)
+    )
 
 
 def _projection(projection: VolumeProjection) -> VolumeProjection:
@@ -187,9 +166,9 @@ def _rbd(source: Rbd) -> Rbd:
 def _azure_disk(source: AzureDiskVolumeSource) -> AzureDiskVolumeSource:
     return filled(
         source,
-        caching_mode=source.caching_mode or "ReadWrite",
-        kind=source.kind or "Shared",
-        fs_type=source.fs_type or "ext4",
+        caching_mode=given(source.caching_mode, "ReadWrite"),
+        kind=given(source.kind, "Shared"),
+        fs_type=given(source.fs_type, "ext4"),
         read_only=bool(source.read_only),
     )
 
@@ -202,3 +181,20 @@ def _scale_io(source: Opaque) -> Opaque:
         name: text for name, text in (("storageMode", "ThinProvisioned"), ("fsType", "xfs")) if not given.get(name)
     }
     return Opaque({**given, **missing}) if missing else source
+
+
+#: Sources of a pod's volume that have defaults.
+_FILLED: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("secret", _keyed),
+    ("config_map", _keyed),
+    ("empty_dir", _empty_dir),
+    ("host_path", _host_path),
+    ("projected", _projected),
+    ("downward_api", _downward_api),
+    ("ephemeral", _ephemeral),
+    ("image", _image),
+    ("iscsi", _iscsi),
+    ("rbd", _rbd),
+    ("azure_disk", _azure_disk),
+    ("scale_io", _scale_io),
+)

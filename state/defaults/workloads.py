@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from state.defaults._sharing import each, filled
+from state.defaults._sharing import each, filled, given
 from state.defaults.pods import pod_template
 from state.defaults.storage import persistent_volume_claim
 from state.objects import (
@@ -15,6 +15,8 @@ from state.objects import (
     PodFailurePolicy,
     PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
+    PodTemplate,
+    PodTemplateSpec,
     ReplicaSet,
     ReplicationController,
     RollingUpdateDaemonSet,
@@ -45,8 +47,13 @@ def replication_controller(obj: ReplicationController) -> ReplicationController:
 def replica_set(obj: ReplicaSet) -> ReplicaSet:
     """ReplicaSet (apps/v1)."""
     spec = obj.spec
-    template = None if spec.template is None else pod_template(spec.template)
+    template = pod_template(PodTemplateSpec() if spec.template is None else spec.template)
     return filled(obj, spec=filled(spec, replicas=_or(spec.replicas, 1), template=template))
+
+
+def template(obj: PodTemplate) -> PodTemplate:
+    """PodTemplate (v1)."""
+    return filled(obj, template=pod_template(obj.template))
 
 
 def deployment(obj: Deployment) -> Deployment:
@@ -174,7 +181,7 @@ def job(obj: Job) -> Job:
             completions=completions,
             parallelism=_or(spec.parallelism, 1),
             backoff_limit=_or(spec.backoff_limit, backoff_limit),
-            completion_mode=spec.completion_mode or "NonIndexed",
+            completion_mode=given(spec.completion_mode, "NonIndexed"),
             suspend=bool(spec.suspend),
             manual_selector=bool(spec.manual_selector),
             pod_replacement_policy=spec.pod_replacement_policy or replacement,

@@ -253,6 +253,14 @@ class ControllerRevision(Object):
     revision: Int64 = field(default_factory=int)
 
 
+class PodTemplate(Object):
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "PodTemplate"
+
+    metadata: ObjectMeta = ObjectMeta()
+    template: PodTemplateSpec = PodTemplateSpec()
+
+
 class PodFailurePolicyOnExitCodesRequirement(Struct):
     container_name: str | None = None
     operator: str = field(default_factory=str)

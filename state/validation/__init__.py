@@ -31,10 +31,12 @@ from state.objects import (
     LimitRange,
     Namespace,
     Node,
+    Object,
     PersistentVolume,
     PersistentVolumeClaim,
     Pod,
     PodDisruptionBudget,
+    PodTemplate,
     PriorityClass,
     ReplicaSet,
     ReplicationController,
@@ -52,6 +54,7 @@ from state.validation import (
     cluster,
     configuration,
     endpoints,
+    events,
     jobs,
     limits,
     metadata,
@@ -60,9 +63,10 @@ from state.validation import (
     storage,
     workloads,
 )
+from state.validation._checks import Rule
 from state.validation._report import EnoughError, Report
 
-__all__ = ["validate", "validate_update"]
+__all__ = ["changes_of", "fields_of", "new_event_problems", "validate", "validate_update"]
 
 #: One function per kind.
 _CHECKS: dict[type, Callable[[Report, Any], None]] = {
@@ -76,7 +80,7 @@ _CHECKS: dict[type, Callable[[Report, Any], None]] = {
     Deployment: workloads.deployment,
     Endpoints: endpoints.endpoints,
     EndpointSlice: endpoints.endpoint_slice,
-    Event: cluster.event,
+    Event: events.event,
     Job: jobs.job,
     Lease: cluster.lease,
     LimitRange: limits.limit_range,
@@ -86,6 +90,7 @@ _CHECKS: dict[type, Callable[[Report, Any], None]] = {
     PersistentVolumeClaim: claims.persistent_volume_claim,
     Pod: pods.pod,
     PodDisruptionBudget: cluster.pod_disruption_budget,
+    PodTemplate: workloads.template,
     PriorityClass: cluster.priority_class,
     ReplicaSet: workloads.replica_set,
     ReplicationController: workloads.replication_controller,
@@ -124,27 +129,45 @@ _UPDATES: dict[type, Callable[[Report, Any, Any], None]] = {
 }
 
 
-def validate(obj: AnyObject) -> tuple[Problem, ...]:
+def validate(obj: AnyObject, name_rule: Rule = metadata.path_segment) -> tuple[Problem, ...]:
     """The problems of an object, none if the API server would take it: all of them, up to ``MOST_PROBLEMS``.
 
-    Defaults that it lacks are taken as given. Of kinds without a type, only the metadata is looked at. A missing
-    namespace is no problem: it means "default".
+    Defaults that it lacks are taken as given. Of kinds without a type, only the metadata is looked at, and
+    ``name_rule`` says which names they may have. A missing namespace is no problem: it means "default".
     """
     found = Report()
     with suppress(EnoughError):
         if isinstance(obj, CustomObject):
-            metadata.custom_meta(found, obj.metadata, metadata.path_segment)
+            metadata.custom_meta(found, obj.metadata, name_rule)
         else:
             _CHECKS[type(obj)](found, default(obj))
     return tuple(found.problems)
 
 
+def fields_of(obj: Object) -> tuple[list[Problem], list[Problem]]:
+    """The problems of an object's metadata, and those of all else."""
+    found = Report()
+    with suppress(EnoughError):
+        _CHECKS[type(obj)](found, default(obj))
+    return found.problems[: found.of_metadata], found.problems[found.of_metadata :]
+
+
+def changes_of(new: Object, old: Object) -> list[Problem]:
+    """What of an object's fields changes that can't, its metadata apart. Both have their defaults."""
+    found = Report()
+    check = _UPDATES.get(type(new))
+    with suppress(EnoughError):
+        if check is not None:
+            check(found, new, old)
+    return found.problems
+
+
 def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
     """What ``new`` changes that cannot be changed once it is stored as in ``old``; none if the update may be made.
 
-    Whether ``new`` is valid in itself is for ``validate`` to say. Both are of one kind. Single values that the server
-    sets (uid, cluster IP, node name, volume name, a Job's selector) may be missing from ``new``: an update takes them
-    over. Lists count as they are, so what admission added to a pod must be there.
+    Whether ``new`` is valid in itself is for ``validate`` to say. Both are of one kind. Single values that an
+    update takes over (uid, cluster IP, a pod's priority) and a Job's selector may be missing from ``new``. All else
+    counts as it is, so the node of a pod and what admission added to it must be there.
 
     Raises:
         TypeError: if the objects are of different kinds.
@@ -157,4 +180,18 @@ def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
         metadata.meta_update(found, new.metadata, old.metadata)
         if check is not None:
             check(found, default(new), default(old))
+    return tuple(found.problems)
+
+
+def new_event_problems(new: Event, old: Event | None = None) -> tuple[Problem, ...]:
+    """What of an Event that was sent as events.k8s.io/v1 isn't allowed, or not as a change of the old one.
+
+    That API asks for more than v1, in which Events are stored.
+    """
+    found = Report()
+    with suppress(EnoughError):
+        if old is None:
+            events.new_event(found, new)
+        else:
+            events.new_event_update(found, new, old)
     return tuple(found.problems)

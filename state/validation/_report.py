@@ -27,12 +27,16 @@ class _Problems(list[Problem]):
 
 
 class Report:
-    """The problems of one object, in the order of the checks. With ``MOST_PROBLEMS`` of them it raises EnoughError."""
+    """The problems of one object, in the order of the checks. With ``MOST_PROBLEMS`` of them it raises EnoughError.
 
-    __slots__ = ("problems",)
+    ``of_metadata`` is how many of them, from the first, are of the object's metadata, which are looked at first.
+    """
+
+    __slots__ = ("of_metadata", "problems")
 
     def __init__(self) -> None:
         self.problems: list[Problem] = _Problems()
+        self.of_metadata = 0
 
     def required(self, path: str, message: str = "") -> None:
         """A value is missing or empty."""

@@ -20,7 +20,6 @@ from state.validation.metadata import object_meta
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")
-_SET_BY_THE_SERVER = ("data_source", "data_source_ref", "storage_class_name", "volume_name")
 _IMMUTABLE = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
@@ -106,7 +105,6 @@ def persistent_volume_claim_update(found: Report, new: PersistentVolumeClaim, ol
     """A claim keeps what it asked for; a bound one may ask for more space or other attributes."""
     bound = new.status.phase == "Bound" or (new.status.phase is None and old.status.phase == "Bound")
     spec, before = new.spec, old.spec
-    spec = replace(spec, **{name: getattr(spec, name) or getattr(before, name) for name in _SET_BY_THE_SERVER})
     if not before.volume_name:
         before = replace(before, volume_name=spec.volume_name)
     annotated = old.metadata.annotations.get(_CLASS_ANNOTATION)

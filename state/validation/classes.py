@@ -43,21 +43,30 @@ def storage_class(found: Report, obj: StorageClass) -> None:
     else:
         provisioner = obj.provisioner.lower()
         checks.text(found, "provisioner", provisioner, names.qualified_name)
-    if len(obj.parameters) > _MAX_PARAMETERS:
-        found.too_long("parameters", _MAX_PARAMETERS)
-    else:
-        if "" in obj.parameters:
-            found.invalid("parameters", "", "field can not be empty.")
-        _size(found, "parameters", obj.parameters)
+    parameters(found, "parameters", obj.parameters)
     if obj.reclaim_policy and obj.reclaim_policy not in _RECLAIM_POLICIES:
         found.unsupported("reclaimPolicy", obj.reclaim_policy, _RECLAIM_POLICIES)
-    found.one_of("volumeBindingMode", obj.volume_binding_mode, _BINDING_MODES)
-    terms: list[dict[str, frozenset[str]]] = []
+    if obj.volume_binding_mode not in _BINDING_MODES:
+        found.unsupported("volumeBindingMode", obj.volume_binding_mode, _BINDING_MODES)
+    # the API server begins with as many empty terms as there are, so that an empty one repeats all of them
+    terms: list[dict[str, frozenset[str]]] = [{} for _ in obj.allowed_topologies]
     for index, term in enumerate(obj.allowed_topologies):
         raw = _topology_term(found, f"allowedTopologies[{index}].matchLabelExpressions", term)
-        if raw in terms:
+        for _ in range(terms.count(raw)):
             found.duplicate(f"allowedTopologies[{index}].matchLabelExpressions", "")
         terms.append(raw)
+
+
+def parameters(found: Report, path: str, given: Mapping[str, str], *, needed: bool = False) -> None:
+    """What a class tells its driver."""
+    if len(given) > _MAX_PARAMETERS:
+        found.too_long(path, _MAX_PARAMETERS)
+        return
+    if "" in given:
+        found.invalid(path, "", "field can not be empty.")
+    _size(found, path, given)
+    if needed and not given:
+        found.required(path, "must contain at least one key/value pair")
 
 
 def _topology_term(found: Report, path: str, term: TopologySelectorTerm) -> dict[str, frozenset[str]]:
@@ -125,7 +134,7 @@ def csi_node_update(found: Report, new: CSINode, old: CSINode) -> None:
     for driver in new.spec.drivers:
         kept = replace(driver, allocatable=None)
         if kept.name in names_before and kept not in before:
-            found.invalid("spec.drivers", kept, checks.IMMUTABLE)
+            found.invalid("CSINodeDriver", kept, checks.IMMUTABLE)
 
 
 def csi_driver(found: Report, obj: CSIDriver) -> None:

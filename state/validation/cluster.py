@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from state import names
-from state.objects import Event, Lease, Namespace, Node, PodDisruptionBudget, PriorityClass
+from state.objects import Lease, Namespace, Node, PodDisruptionBudget, PriorityClass
 from state.validation import _checks as checks
 from state.validation._report import Report
-from state.validation.metadata import kubernetes_finalizer, object_meta
+from state.validation.metadata import custom_meta, kubernetes_finalizer, object_meta
 from state.validation.pods import PREEMPTION_POLICIES
 from state.validation.resources import resource_quantity
 from state.validation.scheduling import taints
@@ -29,9 +29,7 @@ def node(found: Report, obj: Node) -> None:
     """Node (v1)."""
     object_meta(found, obj.metadata, namespaced=False)
     taints(found, "metadata.taints", obj.spec.taints)
-    for field, amounts in (("capacity", obj.status.capacity), ("allocatable", obj.status.allocatable)):
-        for name, value in sorted(amounts.items()):
-            resource_quantity(found, f"status.{field}.{name}", name, value)
+    _amounts(found, obj)
     ranges = obj.spec.pod_cidrs
     for index, block in enumerate(ranges):
         checks.cidr(found, f"spec.podCIDRs[{index}]", block)
@@ -44,12 +42,20 @@ def node(found: Report, obj: Node) -> None:
                 found.duplicate(f"spec.podCIDRs[{index}]", block)
 
 
+def _amounts(found: Report, obj: Node) -> None:
+    for field, amounts in (("capacity", obj.status.capacity), ("allocatable", obj.status.allocatable)):
+        for name, value in sorted(amounts.items()):
+            resource_quantity(found, f"status.{field}.{name}", name, value)
+
+
 def node_update(found: Report, new: Node, old: Node) -> None:
-    """A node keeps its addresses for pods and its provider's name, once it has them."""
+    """A node keeps its addresses for pods and its provider's name, once it has them; the rest is looked at again."""
+    _amounts(found, new)
     if old.spec.pod_cidrs and new.spec.pod_cidrs != old.spec.pod_cidrs:
         found.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
     if old.spec.provider_id and new.spec.provider_id != old.spec.provider_id:
         found.forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
+    taints(found, "metadata.taints", new.spec.taints)
 
 
 def priority_class(found: Report, obj: PriorityClass) -> None:
@@ -113,7 +119,7 @@ def pod_disruption_budget(found: Report, obj: PodDisruptionBudget) -> None:
 
 def lease(found: Report, obj: Lease) -> None:
     """Lease (coordination.k8s.io/v1)."""
-    object_meta(found, obj.metadata, namespaced=True)
+    custom_meta(found, obj.metadata, names.dns1123_subdomain)
     spec = obj.spec
     if spec.lease_duration_seconds is not None and spec.lease_duration_seconds <= 0:
         found.invalid("spec.leaseDurationSeconds", spec.lease_duration_seconds, "must be greater than 0")
@@ -124,11 +130,3 @@ def lease(found: Report, obj: Lease) -> None:
         found.unsupported("spec.strategy", spec.strategy, ("OldestEmulationVersion",))
     if spec.preferred_holder and not spec.strategy:
         found.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined")
-
-
-def event(found: Report, obj: Event) -> None:
-    """Event (v1). It is in the namespace of what it is about, or in the default one if that has none."""
-    object_meta(found, obj.metadata, namespaced=True)
-    involved, own = obj.involved_object.namespace or "", obj.metadata.namespace
-    if involved and own and involved != own:
-        found.invalid("involvedObject.namespace", involved, "does not match event.namespace")

@@ -8,12 +8,15 @@ from state import names
 from state.errors import NO_VALUE, quoted
 from state.objects import (
     Affinity,
+    Container,
     CronJob,
     Job,
     JobSpec,
+    LabelSelector,
     PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyRule,
     PodTemplateSpec,
+    ResourceRequirements,
     SuccessPolicyRule,
     replace,
 )
@@ -45,11 +48,12 @@ _ZONE_PART = re.compile(r"[A-Za-z._0-9+-]{1,14}")
 
 
 def job(found: Report, obj: Job) -> None:
-    """Job (batch/v1). The selector is made when the Job is; only one that is given is looked at."""
+    """Job (batch/v1)."""
     object_meta(found, obj.metadata, namespaced=True)
     spec = obj.spec
-    _selector(found, obj)
+    _generated(found, obj)
     _job_spec(found, "spec", spec)
+    _selector(found, spec)
     if spec.completion_mode == "Indexed" and spec.completions:
         hostname = f"{obj.metadata.name}-{spec.completions - 1}"
         if obj.metadata.name and names.dns1123_label(hostname):
@@ -57,26 +61,38 @@ def job(found: Report, obj: Job) -> None:
             found.invalid("metadata.name", obj.metadata.name, message)
 
 
-def _selector(found: Report, obj: Job) -> None:
-    spec, labels = obj.spec, obj.spec.template.metadata.labels
-    if spec.selector is None:
-        if spec.manual_selector:
-            found.required("spec.selector")
+def _generated(found: Report, obj: Job) -> None:
+    """The selector is made with the Job, and the labels for it; what it brings along of them must not be another's."""
+    selector, labels = obj.spec.selector, dict(sorted(obj.spec.template.metadata.labels.items()))
+    if selector is None or obj.spec.manual_selector or not _is_valid(selector):
         return
-    before = len(found.problems)
-    checks.label_selector(found, "spec.selector", spec.selector)
-    if len(found.problems) > before:
-        return
-    if not spec.manual_selector:
-        uid, name = obj.metadata.uid, obj.metadata.name
-        generated = dict(zip(_GENERATED_LABELS, (uid, name, uid, name), strict=True))
-        if not uid or not matches(spec.selector, generated):
-            value = checks.selector_value(spec.selector)
-            found.invalid("spec.selector", value, "`selector` not auto-generated")
+    uid, name = obj.metadata.uid, obj.metadata.name
+    generated = dict(zip(_GENERATED_LABELS, (uid, name, uid, name), strict=True))
+    for label, value in generated.items() if uid else ():
+        if labels.get(label, value) != value:
+            found.invalid(f"spec.template.metadata.labels[{label}]", labels, f"must be '{value}'")
+    if not uid or not matches(selector, generated):
+        found.invalid("spec.selector", checks.selector_value(selector), "`selector` not auto-generated")
+
+
+def _selector(found: Report, spec: JobSpec) -> None:
+    """A Job whose selector is not made for it needs one; whosoever it is must match the template."""
+    selector, labels = spec.selector, dict(sorted(spec.template.metadata.labels.items()))
+    if selector is None:
+        if not spec.manual_selector:
             return
-    if not matches(spec.selector, labels):
-        shown = dict(sorted(labels.items())) or None
-        found.invalid("spec.template.metadata.labels", shown, "`selector` does not match template `labels`")
+        found.required("spec.selector")
+    else:
+        checks.label_selector(found, "spec.selector", selector)
+        if not _is_valid(selector) or matches(selector, labels):
+            return
+    found.invalid("spec.template.metadata.labels", labels or None, "`selector` does not match template `labels`")
+
+
+def _is_valid(selector: LabelSelector) -> bool:
+    probe = Report()
+    checks.label_selector(probe, "", selector)
+    return not probe.problems
 
 
 def _job_spec(found: Report, path: str, spec: JobSpec) -> None:
@@ -311,7 +327,9 @@ def _zone_messages(zone: str) -> list[str]:
 
 
 def job_update(found: Report, new: Job, old: Job) -> None:
-    """A Job keeps what its pods are and how they count; where they may run can change until it first starts."""
+    """A Job keeps what its pods are and how they count. While it is suspended and has none, where they may run and what
+    they ask for can change (MutableSchedulingDirectivesForSuspendedJobs, MutablePodResourcesForSuspendedJobs).
+    """
     spec, before = new.spec, old.spec
     if spec.completions != before.completions:
         if spec.completion_mode != "Indexed":
@@ -324,8 +342,8 @@ def job_update(found: Report, new: Job, old: Job) -> None:
     generated = {key: value for key, value in template.metadata.labels.items() if key in _GENERATED_LABELS}
     labels = {**generated, **spec.template.metadata.labels}
     spec = replace(spec, template=replace(spec.template, metadata=replace(spec.template.metadata, labels=labels)))
-    if before.suspend and old.status.start_time is None:
-        template = _with_directives(template, spec.template)
+    if before.suspend and not old.status.active:
+        template = _with_resources(_with_directives(template, spec.template), spec.template)
     if spec.template != template:
         found.invalid("spec.template", spec.template, checks.IMMUTABLE)
     checks.immutable(found, "spec.completionMode", spec.completion_mode, before.completion_mode)
@@ -333,6 +351,34 @@ def job_update(found: Report, new: Job, old: Job) -> None:
     checks.immutable(found, "spec.backoffLimitPerIndex", spec.backoff_limit_per_index, before.backoff_limit_per_index)
     checks.immutable(found, "spec.managedBy", spec.managed_by, before.managed_by)
     checks.immutable(found, "spec.successPolicy", spec.success_policy, before.success_policy)
+
+
+def _with_resources(template: PodTemplateSpec, other: PodTemplateSpec) -> PodTemplateSpec:
+    """A template with what another says of its containers' requests and limits."""
+
+    def asking(containers: tuple[Container, ...], others: tuple[Container, ...]) -> tuple[Container, ...]:
+        if len(containers) != len(others):
+            return containers
+        return tuple(map(_asking, containers, others))
+
+    spec, wanted = template.spec, other.spec
+    return replace(
+        template,
+        spec=replace(
+            spec,
+            containers=asking(spec.containers, wanted.containers),
+            init_containers=asking(spec.init_containers, wanted.init_containers),
+        ),
+    )
+
+
+def _asking(container: Container, other: Container) -> Container:
+    old, new = (each.resources or ResourceRequirements() for each in (container, other))
+    resources: ResourceRequirements | None = replace(old, requests=new.requests, limits=new.limits)
+    if other.resources is None and resources == ResourceRequirements():
+        resources = None
+    result: Container = replace(container, resources=resources)
+    return result
 
 
 def _with_directives(template: PodTemplateSpec, other: PodTemplateSpec) -> PodTemplateSpec:

@@ -23,6 +23,7 @@ def object_meta(found: Report, meta: ObjectMeta, rule: Rule = names.dns1123_subd
     custom_meta(found, meta, rule, namespaced=namespaced)
     for index, name in enumerate(meta.finalizers):
         kubernetes_finalizer(found, f"metadata.finalizers[{index}]", name)
+    found.of_metadata = len(found.problems)
 
 
 def custom_meta(found: Report, meta: ObjectMeta, rule: Rule, *, namespaced: bool = True) -> None:
@@ -42,6 +43,7 @@ def custom_meta(found: Report, meta: ObjectMeta, rule: Rule, *, namespaced: bool
     annotation_map(found, "metadata.annotations", meta.annotations)
     _owners(found, meta.owner_references)
     _finalizers(found, meta.finalizers)
+    found.of_metadata = len(found.problems)
 
 
 def path_segment(name: str) -> list[str]:
@@ -90,6 +92,13 @@ def meta_update(found: Report, new: ObjectMeta, old: ObjectMeta) -> None:
         value = getattr(new, field)
         if value not in (None, ""):
             checks.immutable(found, f"metadata.{_JSON_NAMES[field]}", value, getattr(old, field))
+
+
+def repeated_by_update(found: Report, new: ObjectMeta) -> None:
+    """What the API server checks of a changed object's metadata once more because it is changed."""
+    checks.labels(found, "metadata.labels", new.labels)
+    annotation_map(found, "metadata.annotations", new.annotations)
+    _owners(found, new.owner_references)
 
 
 def kubernetes_finalizer(found: Report, path: str, name: str) -> None:

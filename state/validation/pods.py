@@ -60,7 +60,8 @@ def pod(found: Report, obj: Pod) -> None:
         found.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
 
 
-_SET_BY_THE_SERVER = ("node_name", "preemption_policy", "priority", "service_account", "service_account_name")
+#: What admission sets again if an update omits it.
+_SET_BY_ADMISSION = ("preemption_policy", "priority")
 
 #: Specifications of pods that were found valid, by identity: the pods of one template share theirs.
 _valid: dict[int, PodSpec] = {}
@@ -302,7 +303,7 @@ def _fixed(spec: PodSpec, before: PodSpec, *, gated: bool) -> PodSpec:
         grace_seconds = before.termination_grace_period_seconds
     spec = replace(
         spec,
-        **{name: getattr(spec, name) or getattr(before, name) for name in _SET_BY_THE_SERVER},
+        **{name: getattr(spec, name) or getattr(before, name) for name in _SET_BY_ADMISSION},
         containers=_with_images(spec.containers, before.containers),
         init_containers=_with_images(spec.init_containers, before.init_containers),
         active_deadline_seconds=before.active_deadline_seconds,

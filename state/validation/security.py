@@ -10,6 +10,7 @@ from state.objects import Container, EphemeralContainer, Opaque, PodSpec
 from state.validation import _checks as checks
 from state.validation._opaque import Fields
 from state.validation._report import Report
+from state.validation.windows import windows_options
 
 _INT32_MAX = 2**31 - 1
 _PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
@@ -51,6 +52,7 @@ def pod_security_context(found: Report, path: str, spec: PodSpec) -> None:
         if value is not None and value not in values:
             found.unsupported(f"{path}.{name}", value, values)
     _seccomp(found, context)
+    windows_options(found, context)
     _app_armor(found, context)
 
 
@@ -75,6 +77,7 @@ def container_security_context(found: Report, path: str, value: Opaque | None, *
         if capabilities is not None and "CAP_SYS_ADMIN" in capabilities.texts("add"):
             message = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
             found.invalid(path, value, message)
+    windows_options(found, context)
     _app_armor(found, context)
 
 

@@ -108,8 +108,8 @@ def _cluster_ips(found: Report, spec: ServiceSpec) -> None:
             found.unsupported(f"spec.ipFamilies[{index}]", family, _FAMILIES)
         if family in spec.ip_families[:index]:
             found.duplicate(f"spec.ipFamilies[{index}]", family)
-    if spec.ip_family_policy is not None:
-        found.one_of("spec.ipFamilyPolicy", spec.ip_family_policy, _FAMILY_POLICIES)
+    if spec.ip_family_policy not in {None, *_FAMILY_POLICIES}:
+        found.unsupported("spec.ipFamilyPolicy", spec.ip_family_policy, _FAMILY_POLICIES)
     valid = True
     for index, address in enumerate(addresses):
         if index == 0 and address == "None":

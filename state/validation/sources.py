@@ -28,6 +28,8 @@ from state.validation._report import Report
 Check = Callable[[Report, str, Any], None]
 
 _ONE_SOURCE = "may not specify more than 1 volume type"
+#: How the API server calls sources that are one too many, where it slips.
+_SLIPS = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
 _HOST_PATH_TYPES = (
     "",
     "BlockDevice",
@@ -38,6 +40,8 @@ _HOST_PATH_TYPES = (
     "FileOrCreate",
     "Socket",
 )
+_CACHING_MODES = ("None", "ReadOnly", "ReadWrite")
+_DISK_KINDS = ("Dedicated", "Managed", "Shared")
 _INITIATORS = {
     "iqn": re.compile(r"iqn\.\d{4}-\d{2}\.([A-Za-z0-9.-]+)(:[^,;*&$|\s]+)$"),
     "eui": re.compile(r"^eui.[A-Za-z0-9]{16}$"),
@@ -55,7 +59,7 @@ def exactly_one(found: Report, path: str, given: Iterable[tuple[str, Any, Check]
         if count == 1:
             check(found, f"{path}.{name}", source)
         else:
-            found.forbidden(f"{path}.{name}", _ONE_SOURCE)
+            found.forbidden(f"{path}.{_SLIPS.get(name, name)}", _ONE_SOURCE)
     if not count:
         found.required(path, "must specify a volume type")
 
@@ -96,10 +100,11 @@ def azure_disk(found: Report, path: str, source: AzureDiskVolumeSource) -> None:
         found.required(f"{path}.diskName")
     if not source.disk_uri:
         found.required(f"{path}.diskURI")
-    if source.caching_mode is not None:
-        found.one_of(f"{path}.cachingMode", source.caching_mode, ("None", "ReadOnly", "ReadWrite"))
+    if source.caching_mode not in {None, *_CACHING_MODES}:
+        found.unsupported(f"{path}.cachingMode", source.caching_mode, _CACHING_MODES)
     if source.kind is not None:
-        found.one_of(f"{path}.kind", source.kind, ("Dedicated", "Managed", "Shared"))
+        if source.kind not in _DISK_KINDS:
+            found.unsupported(f"{path}.kind", source.kind, _DISK_KINDS)
         managed = source.kind == "Managed"
         if not source.disk_uri.startswith("/subscriptions/" if managed else "https://"):
             form = (
@@ -122,6 +127,8 @@ def iscsi(found: Report, path: str, source: ISCSIVolumeSource | ISCSIPersistentV
         found.invalid(f"{path}.lun", source.lun, names.range_message(0, 255))
     if (source.chap_auth_discovery or source.chap_auth_session) and source.secret_ref is None:
         found.required(f"{path}.secretRef")
+    if isinstance(source, ISCSIPersistentVolumeSource) and source.secret_ref is not None and not source.secret_ref.name:
+        found.required(f"{path}.secretRef.name")
     if source.initiator_name is not None:
         _initiator(found, f"{path}.initiatorname", source.initiator_name)
 
@@ -161,6 +168,46 @@ def needing(*required: str) -> Check:
                 found.required(f"{path}.{name}")
 
     return check
+
+
+def cinder(found: Report, path: str, source: object) -> None:
+    """A volume of OpenStack's Cinder, as a pod names it."""
+    _cinder(found, path, source, ("name",))
+
+
+def persistent_cinder(found: Report, path: str, source: object) -> None:
+    """A volume of OpenStack's Cinder, with its secret in a namespace."""
+    _cinder(found, path, source, ("name", "namespace"))
+
+
+def _cinder(found: Report, path: str, source: object, of_secret: tuple[str, ...]) -> None:
+    needing("volumeID")(found, path, source)
+    secret = Fields(found, path, source).section("secretRef")
+    if secret is not None:
+        _required(secret, found, of_secret)
+
+
+def _required(fields: Fields, found: Report, names_of_fields: tuple[str, ...]) -> None:
+    for name in names_of_fields:
+        if not fields.text(name):
+            found.required(f"{fields.path}.{name}")
+
+
+def persistent_azure_file(found: Report, path: str, source: object) -> None:
+    """A share of Azure Files, its secret perhaps in a namespace that is named."""
+    needing("secretName", "shareName")(found, path, source)
+    if Fields(found, path, source).text("secretNamespace") == "":
+        found.required(f"{path}.secretNamespace")
+
+
+def persistent_glusterfs(found: Report, path: str, source: object) -> None:
+    """A volume of GlusterFS, its Endpoints perhaps in a namespace that is named."""
+    needing("endpoints", "path")(found, path, source)
+    own_path, namespace = f"{path}.endpointsNamespace", Fields(found, path, source).text("endpointsNamespace")
+    if namespace == "":
+        found.invalid(own_path, "", "if the endpointnamespace is set, it must be a valid namespace name")
+    elif namespace is not None:
+        checks.text(found, own_path, namespace, names.dns1123_label)
 
 
 def nfs(found: Report, path: str, source: object) -> None:
@@ -232,14 +279,23 @@ def quobyte(found: Report, path: str, source: object) -> None:
 
 
 def storage_os(found: Report, path: str, source: object) -> None:
-    """A volume of StorageOS."""
+    """A volume of StorageOS, as a pod names it."""
+    _storage_os(found, path, source, ("name",))
+
+
+def persistent_storage_os(found: Report, path: str, source: object) -> None:
+    """A volume of StorageOS, with its secret in a namespace."""
+    _storage_os(found, path, source, ("name", "namespace"))
+
+
+def _storage_os(found: Report, path: str, source: object, of_secret: tuple[str, ...]) -> None:
     fields = Fields(found, path, source)
     checks.named(found, f"{path}.volumeName", fields.text("volumeName"), names.dns1123_label)
     namespace, secret = fields.text("volumeNamespace"), fields.section("secretRef")
     if namespace:
         checks.text(found, f"{path}.volumeNamespace", namespace, names.dns1123_label)
-    if secret is not None and not secret.text("name"):
-        found.required(f"{path}.secretRef.name")
+    if secret is not None:
+        _required(secret, found, of_secret)
 
 
 def git_repo(found: Report, path: str, source: object) -> None:

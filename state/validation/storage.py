@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
+from functools import partial
 
 from state import names
 from state.objects import CSIPersistentVolumeSource, LocalVolumeSource, PersistentVolume, PersistentVolumeSpec, replace
@@ -64,8 +65,6 @@ def volume_spec(found: Report, path: str, spec: PersistentVolumeSpec, *, inline:
             found.one_of(policy_path, spec.persistent_volume_reclaim_policy, _RECLAIM_POLICIES)
         _node_affinity(found, f"{path}.nodeAffinity", spec)
     sources.exactly_one(found, path, _sources(spec))
-    if spec.local is not None and spec.node_affinity is None:
-        found.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
     mounts_root = spec.host_path is not None and posixpath.normpath(spec.host_path.path).lstrip("/") == ""
     if mounts_root and spec.persistent_volume_reclaim_policy == "Recycle":
         message = "may not be 'recycle' for a hostPath mount of '/'"
@@ -131,33 +130,35 @@ def _sources(spec: PersistentVolumeSpec) -> Iterable[tuple[str, object, sources.
         ("hostPath", spec.host_path, sources.host_path),
         ("gcePersistentDisk", spec.gce_persistent_disk, sources.gce_persistent_disk),
         ("awsElasticBlockStore", spec.aws_elastic_block_store, sources.aws_block_store),
-        ("glusterfs", spec.glusterfs, sources.needing("endpoints", "path")),
+        ("glusterfs", spec.glusterfs, sources.persistent_glusterfs),
         ("flocker", spec.flocker, sources.flocker),
         ("nfs", spec.nfs, sources.nfs),
         ("rbd", spec.rbd, sources.rbd),
         ("quobyte", spec.quobyte, sources.quobyte),
         ("cephfs", spec.cephfs, sources.needing("monitors")),
         ("iscsi", spec.iscsi, sources.iscsi),
-        ("cinder", spec.cinder, sources.needing("volumeID")),
+        ("cinder", spec.cinder, sources.persistent_cinder),
         ("fc", spec.fc, sources.fibre_channel),
         ("flexVolume", spec.flex_volume, sources.flex_volume),
-        ("azureFile", spec.azure_file, sources.needing("secretName", "shareName")),
+        ("azureFile", spec.azure_file, sources.persistent_azure_file),
         ("vsphereVolume", spec.vsphere_volume, sources.needing("volumePath")),
         ("photonPersistentDisk", spec.photon_persistent_disk, sources.needing("pdID")),
         ("portworxVolume", spec.portworx_volume, sources.needing("volumeID")),
         ("azureDisk", spec.azure_disk, sources.azure_disk),
         ("scaleIO", spec.scale_io, sources.needing("gateway", "system", "volumeName")),
-        ("local", spec.local, _local),
-        ("storageos", spec.storageos, sources.storage_os),
+        ("local", spec.local, partial(_local, spec)),
+        ("storageos", spec.storageos, sources.persistent_storage_os),
         ("csi", spec.csi, _csi),
     )
 
 
-def _local(found: Report, path: str, source: LocalVolumeSource) -> None:
+def _local(spec: PersistentVolumeSpec, found: Report, path: str, source: LocalVolumeSource) -> None:
     if not source.path:
         found.required(f"{path}.path")
     else:
         checks.no_backsteps(found, f"{path}.path", source.path)
+    if spec.node_affinity is None:
+        found.required(f"{path.removesuffix('.local')}.nodeAffinity", "Local volume requires node affinity")
 
 
 def _csi(found: Report, path: str, source: CSIPersistentVolumeSource) -> None:

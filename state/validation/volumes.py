@@ -80,7 +80,7 @@ def _sources(volume: Volume) -> Iterable[tuple[str, object, sources.Check]]:
         ("flocker", volume.flocker, sources.flocker),
         ("persistentVolumeClaim", volume.persistent_volume_claim, _claim),
         ("rbd", volume.rbd, sources.rbd),
-        ("cinder", volume.cinder, sources.needing("volumeID")),
+        ("cinder", volume.cinder, sources.cinder),
         ("cephfs", volume.cephfs, sources.needing("monitors")),
         ("quobyte", volume.quobyte, sources.quobyte),
         ("downwardAPI", volume.downward_api, _downward_api),
@@ -233,7 +233,11 @@ def _trust_bundle(found: Report, path: str, bundle: ClusterTrustBundleProjection
 def _csi(found: Report, path: str, source: CSIVolumeSource) -> None:
     sources.csi_driver_name(found, f"{path}.driver", source.driver)
     if source.node_publish_secret_ref is not None:
-        checks.named(found, f"{path}.nodePublishSecretRef.name", source.node_publish_secret_ref.name)
+        name = source.node_publish_secret_ref.name
+        if name:
+            checks.text(found, f"{path}.name", name, names.dns1123_subdomain)  # the API server's own slip
+        else:
+            found.required(f"{path}.nodePublishSecretRef.name")
 
 
 def _ephemeral(found: Report, path: str, source: EphemeralVolumeSource) -> None:

@@ -14,6 +14,7 @@ from state.objects import (
     DeploymentStrategy,
     LabelSelector,
     PersistentVolumeClaimVolumeSource,
+    PodTemplate,
     PodTemplateSpec,
     ReplicaSet,
     ReplicationController,
@@ -124,7 +125,6 @@ def stateful_set(found: Report, obj: StatefulSet) -> None:
         claim_spec(found, f"spec.volumeClaimTemplates[{index}].spec", claim.spec)
     found.not_negative("spec.replicas", spec.replicas)
     found.not_negative("spec.minReadySeconds", spec.min_ready_seconds)
-    found.not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
     if spec.ordinals is not None:
         found.not_negative("spec.ordinals.start", spec.ordinals.start)
     if spec.service_name:
@@ -196,6 +196,12 @@ def _rolling_daemon_set(found: Report, path: str, rolling: RollingUpdateDaemonSe
         found.invalid(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
     elif checks.is_zero(unavailable) and checks.is_zero(surge):
         found.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+
+
+def template(found: Report, obj: PodTemplate) -> None:
+    """PodTemplate (v1)."""
+    object_meta(found, obj.metadata, namespaced=True)
+    pod_template(found, "template", obj.template)
 
 
 def controller_revision(found: Report, obj: ControllerRevision) -> None:

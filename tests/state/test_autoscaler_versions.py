@@ -89,10 +89,20 @@ def test_behavior_is_an_annotation_in_go_s_names():
     """As kube-apiserver writes it."""
     behavior = {"scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 4}]}}
     first = first_version({"metadata": {}, "spec": {"behavior": behavior}})
-    assert json.loads(first["metadata"]["annotations"][f"{PREFIX}behavior"]) == {
-        "ScaleUp": {"StabilizationWindowSeconds": 0, "Policies": [{"Type": "Pods", "Value": 4}]}
-    }
+    assert first["metadata"]["annotations"][f"{PREFIX}behavior"] == (
+        '{"ScaleUp":{"StabilizationWindowSeconds":0,"SelectPolicy":null,"Policies":[{"Type":"Pods","Value":4}],'
+        '"Tolerance":null},"ScaleDown":null}'
+    )
     assert second_version(first)["spec"]["behavior"] == behavior
+
+
+def test_conditions_are_an_annotation_in_go_s_order():
+    """The order of the struct's fields, not of the alphabet."""
+    condition = {"lastTransitionTime": "t", "message": "m", "reason": "r", "status": "True", "type": "AbleToScale"}
+    first = first_version({"metadata": {}, "status": {"conditions": [condition]}})
+    assert first["metadata"]["annotations"][f"{PREFIX}conditions"] == (
+        '[{"type":"AbleToScale","status":"True","lastTransitionTime":"t","reason":"r","message":"m"}]'
+    )
 
 
 def test_a_manifest_of_the_first_version_is_read_as_the_second():

@@ -32,9 +32,9 @@ def test_all_that_is_wrong_is_told_at_once():
 
 def test_lengths_count_bytes():
     """Four characters more than fit, though fewer than 63: Kubernetes measures UTF-8."""
-    assert "must be no more than 63 characters" in names.label_value("ä" * 32)
-    assert "must be no more than 63 characters" not in names.label_value("ä" * 31)
-    assert "must be no more than 63 characters" in names.label_value("\ud800" * 22)
+    assert "must be no more than 63 bytes" in names.label_value("ä" * 32)
+    assert "must be no more than 63 bytes" not in names.label_value("ä" * 31)
+    assert "must be no more than 63 bytes" in names.label_value("\ud800" * 22)
 
 
 @pytest.mark.parametrize(("number", "fine"), [(0, False), (1, True), (65535, True), (65536, False), (-1, False)])
