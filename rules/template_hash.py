@@ -28,9 +28,14 @@ _BUILT_IN = ("string", "bool", "int32", "int64")
 _BOOLEANS = {None: "false", False: "false", True: "true"}
 _ACRONYM = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
 _ZERO_TIME = "{Time:(time.Time){wall:(uint64)0 ext:(int64)0 loc:(*time.Location)<nil>}}"
-_QUANTITY = re.compile(r"(-?)([0-9]*)(?:\.([0-9]*))?(|[numkMGTPE]|[KMGTPE]i|e-?[0-9]+)")
+_QUANTITY = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)")
 _DECIMAL = {suffix: 3 * power for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
 _BINARY = {suffix: 10 * power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+#: How many digits Go keeps in an integer; of a number with a binary suffix, less than so many by its own estimate.
+_DECIMAL_DIGITS = 18
+_BINARY_DIGITS = 15
+_BILLIONTHS = 9
+_WORD = 2**64 - 1
 
 #: Prints the JSON value of a field, or None where it is absent, without its type.
 _Printer = Callable[[Any], str]
@@ -163,26 +168,45 @@ def _print_resources(value: Mapping[str, Any] | None) -> str:
 
 
 def _print_quantity(value: str | float | None) -> str:
-    """A quantity with the parts that Go keeps it in. Those too fine or too long for them would be printed with a big
-    decimal instead; here they are printed as if they fitted, which is as good for telling templates apart.
+    """A quantity with the parts that Go keeps it in: a small number and its scale, or a big decimal in billionths.
+
+    The text is kept only where a glance shows that it is the canonical one (``resource.ParseQuantity``).
     """
     text = "0" if value is None else quantity.canonical(value)
-    number, scale, form = 0, 0, ""
-    if text != "0":
-        match = _QUANTITY.fullmatch(text)
-        assert match is not None, f"{text!r} is no canonical quantity"
-        sign, whole, fraction, suffix = match[1], match[2], match[3] or "", match[4]
-        number = int(f"{sign}{whole}{fraction}")
-        if suffix in _BINARY:
-            form = "BinarySI"
-            number <<= _BINARY[suffix]
-        elif suffix in _DECIMAL:
-            form, scale = "DecimalSI", _DECIMAL[suffix] - len(fraction)
-        else:
-            form, scale = "DecimalExponent", int(suffix[1:]) - len(fraction)
+    match = _QUANTITY.fullmatch(text)
+    assert match is not None, f"{text!r} is no canonical quantity"
+    sign, whole, fraction, suffix = match[1], match[2], match[3] or "", match[4]
+    digits = whole + fraction
+    number = int(digits)
+    if suffix in _BINARY:
+        form, power, scale = "BinarySI", _BINARY[suffix], 0
+        small = not fraction and len(whole) + power * 3 // 10 < _BINARY_DIGITS
+        known = number % 8 != 0
+        number <<= power
+    else:
+        form = "DecimalSI" if suffix in _DECIMAL else "DecimalExponent"
+        scale = (_DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])) - len(fraction)
+        small = len(digits) <= _DECIMAL_DIGITS and scale >= -_BILLIONTHS
+        known = text == "0" or (scale % 3 == 0 and not digits.endswith("000"))
+    if not small:
+        amount = _big_decimal(sign == "-", number * 10 ** (scale + _BILLIONTHS))
+        return _quantity_parts(0, 0, amount, "", form)
+    return _quantity_parts(-number if sign == "-" else number, scale, _NIL, text if known else "", form)
+
+
+def _quantity_parts(number: int, scale: int, decimal: str, text: str, form: str) -> str:
     return (
         f"{{i:(resource.int64Amount){{value:(int64){number} scale:(resource.Scale){scale}}}"
-        f" d:(resource.infDecAmount){{Dec:(*inf.Dec)<nil>}} s:(string){text} Format:(resource.Format){form}}}"
+        f" d:(resource.infDecAmount){{Dec:(*inf.Dec){decimal}}} s:(string){text} Format:(resource.Format){form}}}"
+    )
+
+
+def _big_decimal(negative: bool, billionths: int) -> str:
+    """A decimal of Go's ``inf``: its digits as machine words, the lowest first."""
+    words = [str(billionths >> shift & _WORD) for shift in range(0, billionths.bit_length(), 64)]
+    return (
+        f"{{unscaled:(big.Int){{neg:(bool){_BOOLEANS[negative]} abs:(big.nat)[{' '.join(words)}]}}"
+        f" scale:(inf.Scale){_BILLIONTHS}}}"
     )
 
 

@@ -74,8 +74,8 @@ def fields_of_schema():
     return {struct: set(names(struct)) for struct in go_structs()}
 
 
-#: Not allowed in a template, or printed in a way of their own.
-ELSEWHERE = {"EphemeralContainer", "OwnerReference"}
+#: Not allowed in a template.
+ELSEWHERE = {"EphemeralContainer"}
 
 
 def test_knows_every_field_of_a_template():
@@ -96,6 +96,50 @@ def test_different_templates_print_differently(one, other):
     """The printed form tells templates apart, and only then."""
     first, second = ({"metadata": {"labels": labels}} for labels in (one, other))
     assert (printed(first) == printed(second)) == (one == other)
+
+
+NO_DECIMAL = "<nil>"
+
+
+def decimal(words, negative="false"):
+    return f"{{unscaled:(big.Int){{neg:(bool){negative} abs:(big.nat)[{words}]}} scale:(inf.Scale)9}}"
+
+
+#: A quantity, and Go's integer, its scale, big decimal, text and format.
+QUANTITIES = [
+    ("0", "0", "0", NO_DECIMAL, "0", "DecimalSI"),
+    ("100m", "100", "-3", NO_DECIMAL, "100m", "DecimalSI"),
+    ("+1", "1", "0", NO_DECIMAL, "+1", "DecimalSI"),
+    ("1e3", "1", "3", NO_DECIMAL, "1e3", "DecimalExponent"),
+    ("-1.5Gi", "-1610612736", "0", NO_DECIMAL, "", "BinarySI"),
+    # the text is kept only where the number tells at a glance that it is canonical
+    ("63Mi", "66060288", "0", NO_DECIMAL, "63Mi", "BinarySI"),
+    ("64Mi", "67108864", "0", NO_DECIMAL, "", "BinarySI"),
+    ("1500M", "1500", "6", NO_DECIMAL, "1500M", "DecimalSI"),
+    # by its own estimate too long for the integer
+    ("100Ti", "0", "0", decimal("8568098291072368640 5960"), "", "BinarySI"),
+    ("-1234567890123456789", "0", "0", decimal("7888470988684038656 66926059", "true"), "", "DecimalSI"),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "scale", "big", "kept", "form"), QUANTITIES)
+def test_prints_quantities_with_the_parts_that_go_keeps(text, value, scale, big, kept, form):
+    """As resource.ParseQuantity leaves them; 64Mi and 63Mi differ in more than the number."""
+    shown = printed({"spec": {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": text}}]}})
+    assert (
+        f"{{i:(resource.int64Amount){{value:(int64){value} scale:(resource.Scale){scale}}}"
+        f" d:(resource.infDecAmount){{Dec:(*inf.Dec){big}}} s:(string){kept} Format:(resource.Format){form}}}"
+    ) in shown
+
+
+def test_prints_owners_in_a_template():
+    """The API keeps them, though they do nothing there."""
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": True}
+    shown = printed({"metadata": {"ownerReferences": [owner]}})
+    assert (
+        "OwnerReferences:([]v1.OwnerReference)[{APIVersion:(string)v1 Kind:(string)Pod Name:(string)p"
+        " UID:(types.UID)u Controller:(*bool)true BlockOwnerDeletion:(*bool)<nil>}]"
+    ) in shown
 
 
 def test_prints_what_no_recording_has():
