@@ -46,8 +46,15 @@ class Report:
     failures: list[StorageFailure | ServiceFailure] = field(default_factory=list)
 
 
+def bound_pods(ws: Workspace, node: str = "") -> tuple[Pod, ...]:
+    """The pods that a node agent is to run: those bound to its node, or with "" to any."""
+    return tuple(pod for pod in ws.objects(Pod) if pod.spec.node_name and node in ("", pod.spec.node_name))
+
+
 class Executor:
-    """Carries out the state of one workspace. A part that is None is left to others."""
+    """Carries out the state of one workspace. A part that is None is left to others; given a ``node``, so are the pods
+    of all other nodes.
+    """
 
     def __init__(
         self,
@@ -57,8 +64,9 @@ class Executor:
         provisioner: Provisioner | None = None,
         proxy: Proxy | None = None,
         usage: UsageReporter | None = None,
+        node: str = "",
     ) -> None:
-        self._ws = ws
+        self._ws, self._node = ws, node
         self._kubelet = kubelet
         self._provisioner = provisioner
         self._proxy = proxy
@@ -111,7 +119,7 @@ class Executor:
 
     def _run_pods(self, kubelet: Kubelet, report: Report, now: int) -> None:
         if self._pods is None:
-            self._pods = tuple(pod for pod in self._ws.objects(Pod) if pod.spec.node_name)
+            self._pods = bound_pods(self._ws, self._node)
         result = kubelet.sync(self._pods, self._ws.table, now)
         report.operations += result.operations
         report.events += result.events

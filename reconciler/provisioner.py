@@ -33,6 +33,8 @@ from state.quantity import format_binary, value
 PROVISIONER_ANNOTATIONS = ("volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
 #: Which provisioner made a volume.
 PROVISIONED_BY_ANNOTATION = "pv.kubernetes.io/provisioned-by"
+#: The label of nodes that local volumes name.
+HOSTNAME = "kubernetes.io/hostname"
 
 _SECOND = 1_000_000
 
@@ -205,11 +207,13 @@ class Provisioner:
         driver: makes and deletes volumes.
         stand_in: also serves claims that wait for any other provisioner (a cloud's, say), so that manifests written for
             other clusters run on this machine. Never "kubernetes.io/no-provisioner".
+        node: only claims for which this node was selected, and volumes that only it can reach, are ours; "": all.
 
     What failed is tried again after 1 s, 2 s, ... 5 minutes, as external-provisioner does; on another node, too.
     """
 
-    def __init__(self, driver: StorageDriver, *, stand_in: bool = False) -> None:
+    def __init__(self, driver: StorageDriver, *, stand_in: bool = False, node: str = "") -> None:
+        self._node = node
         self._driver = driver
         self._stand_in = stand_in
         self._failures: dict[str, StorageFailure] = {}
@@ -232,8 +236,12 @@ class Provisioner:
 
         Store the report's changes before the next call: it decides from what is stored.
         """
-        wanted, refused_claims = to_provision(claims, classes, volumes, self.serves)
-        released, refused_volumes = to_reclaim(volumes.values(), self._driver.name, self.serves)
+        here, kept = claims, [*volumes.values()]
+        if self._node:
+            here = [claim for claim in claims if claim.metadata.annotations.get(SELECTED_NODE) == self._node]
+            kept = [volume for volume in kept if self._node in _nodes_of(volume)]
+        wanted, refused_claims = to_provision(here, classes, volumes, self.serves)
+        released, refused_volumes = to_reclaim(kept, self._driver.name, self.serves)
         tasks = {*map(_task_key, wanted), *map(_task_key, released)}
         self._forget(tasks, claims)
         tried = [self._provision(task, now) for task in wanted]
@@ -288,6 +296,15 @@ class Provisioner:
     def _succeeded(self, key: str) -> None:
         self._failures.pop(key, None)
         self._retries.forget(key)
+
+
+def _nodes_of(volume: PersistentVolume) -> set[str]:
+    """The nodes that alone can reach a volume, if there are such."""
+    affinity = volume.spec.node_affinity
+    terms = affinity.required.node_selector_terms if affinity is not None and affinity.required is not None else ()
+    return {
+        node for term in terms for each in term.match_expressions if each.key == HOSTNAME for node in each.values or ()
+    }
 
 
 def _task_key(task: ProvisionTask | ReclaimTask) -> str:

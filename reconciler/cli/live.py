@@ -51,6 +51,13 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
     metavar="FILE",
     help="The same, and kubectl's configuration for it is written when it is ready.",
 )
+@click.option(
+    "--node-name",
+    "node",
+    default="",
+    metavar="NAME",
+    help="What this node is called; several on one etcd need several names.  [default: the machine's]",
+)
 @click.option("--keep", is_flag=True, help="Leave the pods running at the end; the next up finds them.")
 @click.option("--until", type=click.Choice(["ready"]), help="End as soon as everything runs.")
 @click.option("--for", "limit", type=Duration(), metavar="DURATION", help="End after 30s, 5m, ...")
@@ -62,6 +69,7 @@ def up(
     chosen: StoreChoice,
     port: int | None,
     kubeconfig: Path | None,
+    node: str,
     keep: bool,
     until: str | None,
     limit: int | None,
@@ -74,7 +82,8 @@ def up(
     Ctrl-C ends everything in order and keeps the data of claims; a second one kills what still runs. After a crash of
     this program itself its pods go on running, and the next up with the same state directory takes them over.
 
-    Without --store the state is in a file of the state directory.
+    Without --store the state is in a file of the state directory. Several of this command on one etcd are the nodes of
+    one cluster: each runs the pods that are bound to its own, and one of them decides.
 
     With --until ready the exit status is 1 if it isn't ready after --for.
     """
@@ -87,6 +96,7 @@ def up(
         state_dir,
         lambda directory: chosen.or_else(f"sqlite:{directory.store}").open(),
         terms=chosen.terms(),
+        node=node,
         port=port,
         kubeconfig=kubeconfig,
         keep=keep,

@@ -64,15 +64,16 @@ class StateDirectory:
 
 
 class OwnedDirectory(StateDirectory):
-    """A state directory that belongs to this process until ``release``.
+    """A state directory that belongs to this process until ``release``; with it a node, of the machine's name unless
+    another one is given.
 
     Raises:
         InUseError: another process has it.
         AddressesTakenError: another one has the addresses that its pods and services have.
-        StateError: it isn't a state directory of this program.
+        StateError: it isn't a state directory of this program, or another node's.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, node: str = "") -> None:
         super().__init__(path)
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -81,12 +82,12 @@ class OwnedDirectory(StateDirectory):
             msg = f"{self.path} is in use: another reconciler runs with this state directory"
             raise InUseError(msg) from error
         try:
-            self.node, self.block, self._addresses = self._about()
+            self.node, self.block, self._addresses = self._about(node)
         except BaseException:
             self._lock.release()
             raise
 
-    def _about(self) -> tuple[str, Block, BlockLock]:
+    def _about(self, wanted: str) -> tuple[str, Block, BlockLock]:
         if (self.path / _JOURNAL).exists():
             msg = (
                 f"{self.path / _JOURNAL} was written by an older version of this program, which kept its state in "
@@ -101,10 +102,13 @@ class OwnedDirectory(StateDirectory):
             except (ValueError, KeyError, TypeError) as error:
                 msg = f"{about} is not a record of this program: {error!r}"
                 raise StateError(msg) from error
+            if wanted not in ("", node):
+                msg = f"{self.path} belongs to the node {node}; expected {wanted}, which needs a --state-dir of its own"
+                raise StateError(msg)
             return node, block, BlockLock(block)
         # Two directories rarely prefer the same block, so that pods that were kept are not in the way of others.
         block, lock = take_block(zlib.crc32(os.fsencode(self.path)))
-        node = node_name()
+        node = wanted or node_name()
         write_atomic(about, json.dumps({"node": node, "block": block.number}).encode())
         return node, block, lock
 

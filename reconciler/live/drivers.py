@@ -28,21 +28,25 @@ DRIVER_ERRORS = (RuntimeDriverError, NetworkError, StorageError, OSError)
 class Drivers:
     """Everything that acts on this machine, on one state directory.
 
-    The node agent serves the pods of every node: whatever Node objects there are, this machine is all of them.
+    The node agent serves the pods of ``node``, where several machines share the cluster. Without one it serves those of
+    every node: whatever Node objects there are, this machine is all of them.
     """
 
-    def __init__(self, directory: OwnedDirectory) -> None:
+    def __init__(self, directory: OwnedDirectory, node: str = "") -> None:
+        is_shared = bool(node)
         with ExitStack() as undo:
             self.runtime: RuntimeDriver = ProcessRuntime(directory.runtime, path=os.environ.get("PATH") or DEFAULT_PATH)
             undo.callback(self.runtime.close)
-            self.network: NetworkDriver = UserspaceNetwork(directory.network, pod_cidr=directory.block.pod_cidr)
+            self.network: NetworkDriver = UserspaceNetwork(
+                directory.network, pod_cidr=directory.block.pod_cidr, shares_ports=is_shared
+            )
             undo.callback(self.network.close)
-            self.storage: StorageDriver = DirectoryStorage(directory.storage)
+            self.storage: StorageDriver = DirectoryStorage(directory.storage, node_local=is_shared)
             undo.callback(self.storage.close)
             #: Ends the node agent's wait, whoever rings it.
             self.bell = threading.Event()
             self.kubelet = Kubelet(
-                "",
+                node,
                 runtime=self.runtime,
                 network=self.network,
                 storage=self.storage,
@@ -51,9 +55,9 @@ class Drivers:
                 log_root=str(directory.logs),
             )
             undo.callback(self.kubelet.close)
-            self.proxy = Proxy(self.network)
+            self.proxy = Proxy(self.network, node)
             #: Whatever cloud's class a claim names, its volume is a directory here.
-            self.provisioner = Provisioner(self.storage, stand_in=True)
+            self.provisioner = Provisioner(self.storage, stand_in=True, node=node)
             self._undo = undo.pop_all()
 
     def close(self) -> None:

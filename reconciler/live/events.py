@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from rules.actions import Event as Reported
+from state.identity import make_uid
 from state.objects import KINDS, Event, EventSource, ObjectMeta, ObjectReference, replace
 from state.snapshot import Key
 from state.times import format_micro_time, format_time, parse_time
 from state.workspace import Workspace
 
+#: How the message begins of an event that stands for all further ones like it.
+COMBINED = "(combined from similar events): "
 #: How long the API server keeps an event (``--event-ttl``).
 TTL = 3_600_000_000
 #: More than this many are not kept, whatever their age; the oldest go.
-MOST = 1_000
+MOST = 10_000
 #: How many more than that there may be for a while, so that not every new one costs a look at all.
-_SLACK = 500
+_SLACK = 1_000
 #: How often they are looked through for old ones (µs).
 _SWEEP = 60_000_000
 
@@ -49,14 +52,17 @@ class Recorder:
         known = ws.find(Event, key.namespace, key.name)
         if known is not None:
             count = (known.count or 1) + 1
-            return ws.put(replace(known, count=count, last_timestamp=at, event_time=exactly))
+            said = reported.message
+            return ws.put(replace(known, message=said, count=count, last_timestamp=at, event_time=exactly))
         subject = ws.get(target)
         api_version = subject.api_version if subject is not None else None
         if api_version is None and target.kind in KINDS:
             api_version = KINDS[target.kind].api_version
         return ws.put(
             Event(
-                metadata=ObjectMeta(name=key.name, namespace=key.namespace, creation_timestamp=at),
+                metadata=ObjectMeta(
+                    name=key.name, namespace=key.namespace, uid=make_uid(key, now), creation_timestamp=at
+                ),
                 involved_object=ObjectReference(
                     api_version=api_version,
                     kind=target.kind.partition(".")[0],
@@ -68,6 +74,7 @@ class Recorder:
                 reason=reported.reason,
                 message=reported.message,
                 source=EventSource(component=reported.source or None),
+                reporting_component=reported.source or None,
                 count=1,
                 event_time=exactly,
                 first_timestamp=at,
@@ -94,6 +101,7 @@ def _heard_of(event: Event, now: int) -> int:
 
 
 def _name(reported: Reported) -> str:
-    """The object's name and what was said about it: the same event has the same name."""
-    said = "\0".join((str(reported.target), reported.type, reported.reason, reported.message, reported.source))
+    """The object's name and what was said about it: the same event has the same name, and so have combined ones."""
+    message = COMBINED if reported.message.startswith(COMBINED) else reported.message
+    said = "\0".join((str(reported.target), reported.type, reported.reason, message, reported.source))
     return f"{reported.target.name[:200]}.{blake2b(said.encode(), digest_size=8).hexdigest()}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from reconciler.nodes import reported
 from rules.node_lifecycle import LEASES
 from rules.node_zones import readiness
+from rules.taints import NO_SCHEDULE, NOT_READY, retainted
 from state.identity import make_uid
-from state.objects import Lease, LeaseSpec, Node, ObjectMeta, OwnerReference, replace
+from state.objects import Lease, LeaseSpec, Node, NodeCondition, ObjectMeta, OwnerReference, replace
 from state.snapshot import Key
 from state.times import MINUTE, SECOND, format_micro_time, format_time
 from state.workspace import Workspace
@@ -18,6 +19,22 @@ from state.workspace import Workspace
 DURATION, RENEWAL = 40 * SECOND, 10 * SECOND
 #: How often a report is posted that says nothing new (``--node-status-report-frequency``).
 REPORT = 5 * MINUTE
+
+
+def shut_down(node: Node, now: int) -> Node:
+    """The node as its agent leaves it: not ready, and at once with the taint that goes with that."""
+    time = format_time(now)
+    ready = NodeCondition(
+        type="Ready",
+        status="False",
+        reason="KubeletNotReady",
+        message="node is shutting down",
+        last_heartbeat_time=time,
+        last_transition_time=time,
+    )
+    others = tuple(condition for condition in node.status.conditions if condition.type != "Ready")
+    status = replace(node.status, conditions=(*others, ready))
+    return retainted(replace(node, status=status), NO_SCHEDULE, add=(NOT_READY,), drop=(NOT_READY,), now=now)
 
 
 class Heartbeat:

@@ -1,5 +1,7 @@
 """The live loop: controllers decide, the store remembers, drivers act, and what they observe is stored as well.
 
+Where several programs share the store each is a node of its own: one of them decides, all act on what is bound to them.
+
 One thread does all of it. What was decided is in the store before anybody acts on it, and drivers' verbs can be
 repeated, so that a death at any moment costs nothing: the next loop on the same store and state directory goes on from
 there. Everybody else, manifests included, goes through the API.
@@ -20,6 +22,7 @@ from reconciler.apiserver.bootstrap import bootstrap
 from reconciler.apiserver.control import ControlPlane, control_concerns
 from reconciler.apiserver.crd import Definitions, schema_of
 from reconciler.apiserver.leadership import Leadership
+from reconciler.apiserver.policies.configured import warnings_about
 from reconciler.apiserver.writer import ATTEMPTS
 from reconciler.executor import Executor
 from reconciler.live.directory import OwnedDirectory
@@ -34,6 +37,7 @@ from reconciler.retries import Retries
 from reconciler.usage import UsageReporter
 from rules.account_secrets import Issue
 from rules.actions import Event as Reported
+from rules.node_zones import readiness
 from state.defaults import default
 from state.errors import StateError
 from state.load import Loaded
@@ -58,6 +62,10 @@ _TURN = "turn"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
+class NodeTakenError(StateError):
+    """Another program is the node that this one would be."""
+
+
 class Live:
     """A cluster of this one machine. ``turn`` is to be called again and again, by one thread.
 
@@ -67,7 +75,7 @@ class Live:
     Args:
         directory: where all is that drivers need; directory, drivers and store are the caller's to close.
         root_ca, issue: the certificate (PEM) of whoever serves the API, if anybody does, and its tokens for Secrets.
-        terms: how long its lease lasts where several programs share the store; one of them acts.
+        terms: how long its lease lasts where several programs share the store; one of them decides.
     """
 
     def __init__(
@@ -88,14 +96,19 @@ class Live:
         bootstrap(self.api)
         self.definitions = Definitions(self.api)
         self.leadership = Leadership(store, terms)
-        concerns = partial(control_concerns, cidrs, root_ca, tokens=False, issue=issue)
+        checks = partial(warnings_about, self.api.registry)
+        concerns = partial(control_concerns, cidrs, root_ca, tokens=False, issue=issue, checks=checks)
         self.control = ControlPlane(self.api, concerns, on_ready=drivers.bell.set, leadership=self.leadership)
         self.control.on_events = self._tell
         self._executor: Executor | None = None
+        #: This node, where there are others.
+        self._node = directory.node if store.shared else ""
+        #: Whether this program decides, in the workspace that it has now.
+        self._decides = False
         self._failures = Failures()
         self._heartbeat = Heartbeat(directory.node)
         self._retries: Retries[str] = Retries(first=FIRST_RETRY, longest=LONGEST_RETRY)
-        self._manifests = Manifests(self.api)
+        self._manifests = Manifests(self.api, self._node)
         self.api.subresources.logs = PodLogs(directory.logs, self._manifests.get)
         self._news = threading.Condition()
         self.snapshot = Snapshot()
@@ -117,18 +130,22 @@ class Live:
     def turn(self) -> bool:
         """Lets everything happen that is due now. A failure is logged and tried again later.
 
-        Returns whether all is as it should be: False after a failure, and while another program on the store acts.
+        Returns whether all is as it should be: False after a failure.
+
+        Raises:
+            NodeTakenError: another program is this node.
         """
         now = self._clock()
         if not self._retries.due(_TURN, now):
             return False
-        if not self.leadership.leads():
+        if self.leadership.leads() is not self._decides:
             self._drop()
-            return False
         try:
             for _ in range(MAX_ROUNDS):
                 if not self._round():
                     break
+        except NodeTakenError:
+            raise
         except (StateError, *DRIVER_ERRORS) as error:
             again = self._retries.failed(_TURN, now)
             log.error("a round of the loop failed", cause=str(error), retry_in_seconds=(again - now) / 1e6)
@@ -144,11 +161,11 @@ class Live:
 
     def stop(self, forced: Callable[[], bool], tell: Callable[[str], None]) -> None:
         """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more."""
-        if not self.leadership.leads():
-            return
+        if self.leadership.leads() is not self._decides:
+            self._drop()
         if self._executor is None:
             self._begin()
-        stop = Stop(self.control.ws, self._drivers, tell)
+        stop = Stop(self.control.ws, self._drivers, tell, self._node)
         for _ in range(ATTEMPTS):  # a write that is refused is to be tried again
             stop.begin(self._clock())
             if not self._store():
@@ -171,7 +188,8 @@ class Live:
 
     def _begin(self) -> Executor:
         """Reads the store, and puts this machine's node and a default storage class into it if they aren't there."""
-        self.control.begin()
+        self._decides = self.leadership.leads()
+        self.control.begin(decides=self._decides)
         drivers, ws = self._drivers, self.control.ws
         made = Executor(
             ws,
@@ -179,9 +197,9 @@ class Live:
             provisioner=drivers.provisioner,
             proxy=drivers.proxy,
             usage=UsageReporter(drivers.runtime),
+            node=self._node,
         )
         self._introduce(ws, self._clock())
-        self._store()
         self._executor = made
         return made
 
@@ -191,11 +209,18 @@ class Live:
         known = ws.find(Node, "", node.metadata.name)
         if known is None:
             ws.put(node)
-        elif known.status.capacity != node.status.capacity:
-            capacity = node.status.capacity
-            ws.put(replace(known, status=replace(known.status, capacity=capacity, allocatable=capacity)))
+        elif not self._node or readiness(known) != "True" or _system(known) == _system(node):
+            new = node.status
+            if (known.status.capacity, known.status.node_info) != (new.capacity, new.node_info):
+                status = replace(known.status, capacity=new.capacity, allocatable=new.capacity, node_info=new.node_info)
+                ws.put(replace(known, status=status))
         if not ws.table("StorageClass"):
             ws.put(complete(_storage_class(self._drivers.storage.name, now)))
+        self._store()
+        stored = ws.find(Node, "", node.metadata.name)
+        if self._node and stored is not None and _system(stored) != _system(node):
+            msg = f"another program on the store is the node {self._node}; choose another name with --node-name"
+            raise NodeTakenError(msg)
 
     def _round(self) -> bool:
         """Decides, remembers, acts, and remembers what was observed. Says whether there is more to do now."""
@@ -250,6 +275,13 @@ def subject(event: Event) -> str:
     """The object that an event is about, as text."""
     about = event.involved_object
     return str(Key(about.kind or "", about.namespace or "", about.name or ""))
+
+
+def _system(node: Node) -> str:
+    """What tells the reconciler that is a node from others."""
+    info = node.status.node_info
+    found = None if info is None else info.value.get("systemUUID")
+    return found if isinstance(found, str) else ""
 
 
 def _storage_class(provisioner: str, now: int) -> StorageClass:

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import socket
+import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -93,6 +94,15 @@ def node_name() -> str:
     return name[:63].strip("-.") or "localhost"
 
 
+def system_uuid(directory: Path) -> str:
+    """What tells a reconciler on this machine, with its state in a directory, from all others."""
+    try:
+        machine = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
+    except OSError:  # there is none in many containers
+        machine = f"{uuid.getnode():x}"
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{machine}{directory}"))
+
+
 def this_node(name: str, block: Block, disk: Path, now: int) -> Node:
     """This machine as a node that is Ready since ``now`` (µs); ``disk`` is where its volumes and logs are."""
     capacity: dict[str, Quantity] = {
@@ -111,6 +121,7 @@ def this_node(name: str, block: Block, disk: Path, now: int) -> Node:
         "kernelVersion": platform.release(),
         "operatingSystem": "linux",
         "osImage": _os_name(),
+        "systemUUID": system_uuid(disk),
     }
     addresses = (NodeAddress(type="InternalIP", address="127.0.0.1"), NodeAddress(type="Hostname", address=name))
     return replace(

@@ -27,7 +27,8 @@ from state.snapshot import Key
 
 log = structlog.get_logger("reconciler")
 
-#: The ConfigMap, and its one entry: a list of [kind, namespace, name].
+#: The ConfigMap, and its one entry: a list of [kind, namespace, name]. Where several programs bring manifests to one
+#: cluster, each has its own, with a name added.
 INVENTORY = Key("ConfigMap", "kube-system", "reconciler-up")
 _ENTRY = "brought"
 _OPTIONS = WriteOptions(manager="reconciler-up")
@@ -43,10 +44,14 @@ class ApplyError(StateError):
 
 
 class Manifests:
-    """What manifests say, in a cluster. A pure client of the API: usable from any thread, by one at a time."""
+    """What manifests say, in a cluster. A pure client of the API: usable from any thread, by one at a time.
 
-    def __init__(self, api: Api) -> None:
+    ``owner`` says whose manifests they are, where there are others': what those brought stays.
+    """
+
+    def __init__(self, api: Api, owner: str = "") -> None:
         self._api = api
+        self._inventory = INVENTORY._replace(name=f"{INVENTORY.name}-{owner}") if owner else INVENTORY
 
     def get(self, key: Key) -> AnyObject | None:
         """The object as it is now, or None."""
@@ -75,10 +80,11 @@ class Manifests:
         errors = self._lay_foundations(loaded.objects)
         settle()
         desired = self._placed(loaded.objects, tell=True)
-        before = self._brought()
+        before = self._brought(self._inventory)
         self._remember(before | desired.keys())
         errors += [error for obj in in_order(desired.values()) if (error := self._store(obj))]
-        errors += [error for key in sorted(before - desired.keys()) if (error := self._delete(key))]
+        gone = before - desired.keys()
+        errors += [error for key in sorted(gone - self._of_others() if gone else gone) if (error := self._delete(key))]
         if errors:
             raise ApplyError("\n".join(errors))
         self._remember(set(desired))
@@ -110,7 +116,7 @@ class Manifests:
         named = {key.namespace for key in placed} - {"", *(obj.metadata.name for obj in first)}
         missing = [name for name in sorted(named) if self.get(Key("Namespace", "", name)) is None]
         made = [Namespace(metadata=ObjectMeta(name=name)) for name in missing]
-        self._remember(self._brought() | {Key.of(obj) for obj in first})
+        self._remember(self._brought(self._inventory) | {Key.of(obj) for obj in first})
         errors = [error for obj in first if (error := self._store(obj))]
         errors += [error for obj in made if (error := self._try(obj, lambda obj: self._write(obj, None)))]
         self._wait_for(obj for obj in first if isinstance(obj, CustomObject))
@@ -130,30 +136,36 @@ class Manifests:
 
     # -- the inventory -------------------------------------------------------------------------------------------------
 
-    def _brought(self) -> set[Key]:
+    def _of_others(self) -> set[Key]:
+        """What manifests of others brought."""
+        configs = self._api.storage.all(self._resource(INVENTORY), INVENTORY.namespace)
+        keys = {Key.of(stored.object) for stored in configs} - {self._inventory}
+        return {found for key in keys if key.name.startswith(INVENTORY.name) for found in self._brought(key)}
+
+    def _brought(self, inventory: Key) -> set[Key]:
         """What manifests brought so far.
 
         Raises:
             ApplyError: somebody wrote something else there.
         """
-        config = self.get(INVENTORY)
+        config = self.get(inventory)
         if config is None:
             return set()
         assert isinstance(config, ConfigMap)
         try:
             return {Key(str(kind), str(ns), str(name)) for kind, ns, name in orjson.loads(config.data.get(_ENTRY, ""))}
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
-            msg = f"{INVENTORY} is no list of what manifests brought: {error}; delete it, and nothing is pruned"
+            msg = f"{inventory} is no list of what manifests brought: {error}; delete it, and nothing is pruned"
             raise ApplyError(msg) from error
 
     def _remember(self, keys: Iterable[Key]) -> None:
         data = {_ENTRY: orjson.dumps([list(key) for key in sorted(keys)]).decode()}
-        live = self.get(INVENTORY)
+        live = self.get(self._inventory)
         if isinstance(live, ConfigMap):
             if live.data != data:
                 self._write(replace(live, data=data), live)
         else:
-            meta = ObjectMeta(name=INVENTORY.name, namespace=INVENTORY.namespace)
+            meta = ObjectMeta(name=self._inventory.name, namespace=INVENTORY.namespace)
             self._write(ConfigMap(metadata=meta, data=data), None)
 
     # -- one object ----------------------------------------------------------------------------------------------------

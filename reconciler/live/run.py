@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ log = structlog.get_logger("reconciler")
 
 #: How often it is looked which services are served, should nothing else have changed, in seconds.
 _LOOK_SECONDS = 1.0
+#: After so many seconds an orderly end, when all pods have ended, doesn't wait for the store any more.
+_STOP_SECONDS = 4.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,15 +61,17 @@ class View(Protocol):
 class Options:
     """What ``up`` is to do.
 
-    ``store`` opens the store, ``terms`` says how several programs share it. The API is served where there is a ``port``
-    (0: any free one) or a ``kubeconfig`` to be written. ``keep`` leaves the pods running at the end. ``until_ready``
-    ends as soon as everything runs, ``seconds`` after that time at the latest.
+    ``store`` opens the store, ``terms`` says how several programs share it; each is a node of its own, and ``node`` is
+    its name, if it isn't the machine's. The API is served where there is a ``port`` (0: any free one) or a
+    ``kubeconfig`` to be written. ``keep`` leaves the pods running at the end. ``until_ready`` ends as soon as all of it
+    runs, ``seconds`` after that time at the latest.
     """
 
     names: Sequence[str]
     state_directory: str
     store: Callable[[StateDirectory], Store]
     terms: Terms | None = None
+    node: str = ""
     port: int | None = None
     kubeconfig: Path | None = None
     keep: bool = False
@@ -92,11 +97,13 @@ def run(options: Options, view: View) -> bool:
         raise LoadError(loaded.refused)
     with contextlib.ExitStack() as undo:
         signals = undo.enter_context(counted_signals())
-        directory = OwnedDirectory(options.state_directory)
+        directory = OwnedDirectory(options.state_directory, options.node)
         undo.callback(directory.release)
-        drivers = Drivers(directory)
-        undo.callback(drivers.close)
         store = undo.enter_context(options.store(directory))
+        hurry = threading.Timer(_STOP_SECONDS, store.close)
+        undo.callback(hurry.cancel)
+        drivers = Drivers(directory, directory.node if store.shared else "")
+        undo.callback(drivers.close)
         security = _security(directory) if options.is_served else None
         root_ca = "" if security is None else security.authority.pem.decode()
         issue = None if security is None else security.accounts.issue_for_secret
@@ -110,6 +117,7 @@ def run(options: Options, view: View) -> bool:
         if http is not None:
             _serve(http, options.kubeconfig)
             view.say(f"the API is at {http.url}")
+        undo.callback(hurry.start)  # who still waits for a store that doesn't answer gives up when it is closed
         return up.run()
 
 

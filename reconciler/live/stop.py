@@ -11,8 +11,10 @@ import structlog
 
 from reconciler.drivers.network.base import NetworkError
 from reconciler.drivers.runtime.base import RuntimeDriverError
+from reconciler.executor import bound_pods
 from reconciler.live.drivers import TICK, Drivers
-from state.objects import Pod, replace
+from reconciler.live.heartbeat import shut_down
+from state.objects import Node, Pod, replace
 from state.snapshot import Key
 from state.times import format_time
 from state.workspace import Workspace
@@ -25,19 +27,24 @@ _FINISHED = ("Succeeded", "Failed")
 
 
 class Stop:
-    """Ends everything that runs. ``tell`` is told each thing that was done."""
+    """Ends everything that runs, on a node alone if one is given. ``tell`` is told each thing that was done."""
 
-    def __init__(self, ws: Workspace, drivers: Drivers, tell: Callable[[str], None]) -> None:
-        self._ws = ws
+    def __init__(self, ws: Workspace, drivers: Drivers, tell: Callable[[str], None], node: str = "") -> None:
+        self._ws, self._node = ws, node
         self._drivers = drivers
         self._tell = tell
 
     def begin(self, now: int) -> None:
         """Marks every pod that hasn't finished as being deleted. To be saved before ``carry_out``: should that not come
-        to an end, the next ``up`` goes on with it.
+        to an end, the next ``up`` goes on with it. A node that isn't the whole cluster takes no more pods from now on.
         """
+        node = self._ws.find(Node, "", self._node) if self._node else None
+        if node is not None:
+            self._ws.put(shut_down(node, now))
         for pod in self._ws.objects(Pod):
             if pod.status.phase in _FINISHED or pod.metadata.deletion_timestamp is not None:
+                continue
+            if self._node not in ("", pod.spec.node_name):
                 continue
             if not pod.spec.node_name:
                 self._ws.remove(Key.of(pod))
@@ -63,7 +70,7 @@ class Stop:
             if forced() and not killed:
                 killed = True
                 self._kill()
-            pods = tuple(pod for pod in self._ws.objects(Pod) if pod.spec.node_name)
+            pods = bound_pods(self._ws, self._node)
             result = self._drivers.kubelet.sync(pods, self._ws.table, clock())
             ending = [pod for pod in pods if pod.metadata.deletion_timestamp is not None]
             for pod in ending:

@@ -21,12 +21,14 @@ _BIND_ADDRESS_NO_PORT = 24
 class Binding:
     """An address to listen on.
 
-    ``fallback_offset`` is added to a port below 1024 that the user may not listen on; 0 makes that an error.
+    ``fallback_offset`` is added to a port below 1024 that the user may not listen on; 0 makes that an error. One that
+    ``is_shared`` can be listened on by several programs of one user, among which the kernel divides what comes.
     """
 
     ip: str
     port: int
     fallback_offset: int = 0
+    is_shared: bool = False
 
     def listen(self, backlog: int) -> socket.socket:
         """A non-blocking TCP socket that listens there, or OSError with a message that helps."""
@@ -46,6 +48,8 @@ class Binding:
         sock = socket.socket(socket.AF_INET, kind)
         try:
             sock.setblocking(False)
+            if self.is_shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             try:
                 prepare(sock, self.port)
             except PermissionError:

@@ -57,6 +57,8 @@ class UserspaceNetwork:
         connect_seconds: how long a backend may take to accept before the next one is tried.
         fallback_offset: a service port below 1024 that the user may not listen on is served on port + this; the
             listeners in ``observe`` tell. 0: it is an error.
+        shares_ports: other drivers of this user on this machine serve the same services at the same addresses; each
+            connection is one driver's.
 
     The process' limit of open files is raised to its maximum, as each connection takes two.
     """
@@ -72,6 +74,7 @@ class UserspaceNetwork:
         udp_idle_seconds: float = 60.0,
         connect_seconds: float = 5.0,
         fallback_offset: int = 10_000,
+        shares_ports: bool = False,
     ) -> None:
         self._pods = _PodAddresses(Path(state_dir), pod_cidr)
         self._routes: tuple[NodeRoute, ...] = ()
@@ -81,7 +84,7 @@ class UserspaceNetwork:
 
         def make(address: Address) -> TcpServer | UdpServer:
             balancer = Balancer(balance, seed=seed)
-            binding = Binding(address.ip, address.port, fallback_offset)
+            binding = Binding(address.ip, address.port, fallback_offset, is_shared=shares_ports)
             if address.protocol == "TCP":
                 return TcpServer(relays, balancer, binding)
             if address.protocol == "UDP":
