@@ -34,13 +34,13 @@ class Work:
         """Has the set looked at again at that time, or at an earlier one already asked for."""
         self.wake_at = at if self.wake_at is None else min(at, self.wake_at)
 
-    def surge_step(self, name: str, old: list[Pod], new: list[Pod], *, available: bool) -> None:
+    def surge_step(self, name: str, old: list[Pod], new: list[Pod], *, runs: bool, available: bool) -> None:
         """What becomes of a node where pods may surge, but for one whose only pod is old and available."""
         if len(old) > 1 or len(new) > 1:
             self.surging += 1
-        elif old and not new:
+        elif old and not new and runs:
             self.surge.append(name)
-        elif old and available:
+        elif old and (available or not new):
             self.outdated.append(old[0])
         elif old:
             self.surging += 1
@@ -122,7 +122,7 @@ def look(ws: Workspace, ds: DaemonSet, now: int) -> View:
             name = target_node(pod)
             if name in nodes:
                 pods.setdefault(name, []).append(pod)
-            elif not pod.spec.node_name and not _is_ending(pod):
+            elif name and not pod.spec.node_name and not _is_ending(pod):
                 lost.append(pod)
     for on_node in pods.values():
         on_node.sort(key=_seniority)
@@ -148,12 +148,15 @@ def _is_ending(pod: Pod) -> bool:
 def next_work(view: View) -> Work:
     """What is to be done now: first each node gets its one pod, then updates go on."""
     work = Work()
+    surges = limits(view)[0] > 0
     for name, (runs, may_go_on) in view.nodes.items():
         pods = view.pods.get(name, [])
         if runs and not pods:
             work.create.append(name)
         elif may_go_on:
-            _tend(view, pods, work)
+            running = _tend(view, pods, work)
+            if runs and surges and not running:
+                work.create.append(name)
         else:
             work.excess += [pod for pod in pods if not _is_ending(pod)]
         for pod in pods:
@@ -167,8 +170,8 @@ def next_work(view: View) -> Work:
     return work
 
 
-def _tend(view: View, pods: list[Pod], work: Work) -> None:
-    """A node's pods: what has finished goes, and what is one too many."""
+def _tend(view: View, pods: list[Pod], work: Work) -> int:
+    """A node's pods: what has finished goes, and what is one too many. Returns how many run, or will."""
     running = []
     for pod in pods:
         if _is_ending(pod):
@@ -183,6 +186,7 @@ def _tend(view: View, pods: list[Pod], work: Work) -> None:
             running.append(pod)
     if len(running) > 1:
         work.excess += _excess(view, running) if limits(view)[0] else running[1:]
+    return len(running)
 
 
 def _again_at(pod: Pod) -> int:
@@ -217,20 +221,30 @@ def _roll(view: View, work: Work) -> None:
     surge, unavailable = limits(view)
     #: Nodes whose old pod is available: it is only replaced as far as the limits allow.
     candidates: list[tuple[str, Pod]] = []
+    #: Such pods where none would be made any more: they go when enough others are available.
+    misplaced: list[Pod] = []
+    available = 0
     for name, (runs, _) in view.nodes.items():
         pods = [pod for pod in view.pods.get(name, ()) if not _is_ending(pod)]
         new = [pod for pod in pods if view.is_updated(pod)]
         old = [pod for pod in pods if not view.is_updated(pod)]
-        if len(old) == 1 and not new and view.is_available(old[0]):
-            candidates.append((name, old[0]))
+        first = old or new
+        serves = len(old) <= 1 and len(new) <= 1 and bool(first) and view.is_available(first[0])
+        available += serves
+        if serves and not new:
+            if surge and not runs:
+                misplaced.append(old[0])
+            else:
+                candidates.append((name, old[0]))
         elif surge:
-            work.surge_step(name, old, new, available=bool(new) and view.is_available(new[0]))
-        elif len(old) == 1 and not new:
-            work.outdated.append(old[0])
-        elif runs or pods:
-            unavailable -= len(new) != 1 or bool(old) or not view.is_available(new[0])
+            work.surge_step(name, old, new, runs=runs, available=bool(new) and view.is_available(new[0]))
+        else:
+            if len(old) == 1 and not new:
+                work.outdated.append(old[0])
+            unavailable -= (runs or name in view.pods) and not (serves and not old)
     if surge:
         work.surge += [name for name, _ in candidates[: max(0, surge - work.surging)]]
+        work.outdated += misplaced[: max(0, available - view.wanted)]
     else:
         work.outdated += [pod for _, pod in candidates[: max(0, unavailable)]]
 

@@ -17,7 +17,6 @@ from rules.deployment_status import (
     NEW_SET,
     PROGRESSING,
     condition,
-    counted,
     deadline_at,
     fresh_status,
     has_deadline,
@@ -31,17 +30,18 @@ from rules.deployment_status import (
 from rules.engine import Rule, m
 from rules.events import FAILED_SET, failed_set
 from rules.ownership import adopted, controllers, released
-from rules.revisions import next_revision, replicaset_for, resized
+from rules.revisions import next_revision, replicaset_for, resized, rollback_to
+from rules.rollbacks import SOURCE, is_asked_for, roll_back
 from rules.rollouts import (
     Rollout,
-    Sizes,
+    Steps,
     active,
     adoptable,
     expendable,
     look,
     new_size,
     old_pods,
-    old_sizes,
+    old_steps,
     refreshed,
     scaled_sizes,
     size,
@@ -70,7 +70,7 @@ def _refuse(ctx: Context, key: Key, _: Fact) -> None:
     generation = deployment.metadata.generation
     if deployment.status.observed_generation != generation:
         message = "This deployment is selecting all pods. A non-empty selector is required."
-        ctx.event(key, "SelectingAll", message, warning=True, source="deployment-controller")
+        ctx.event(key, "SelectingAll", message, warning=True, source=SOURCE)
         ctx.update_status(replace(deployment, status=replace(deployment.status, observed_generation=generation)))
 
 
@@ -93,12 +93,12 @@ def _say_paused(ctx: Context, key: Key, _: Fact) -> None:
 
 def _scale(ctx: Context, key: Key, _: Fact) -> None:
     rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, scaled_sizes(rollout))
+    _resize(ctx, rollout, list(scaled_sizes(rollout).items()))
 
 
-def _resize(ctx: Context, rollout: Rollout, sizes: Sizes) -> None:
+def _resize(ctx: Context, rollout: Rollout, steps: Steps) -> None:
     sets = {rs.metadata.name: rs for rs in rollout.sets}
-    for name, replicas in sizes.items():
+    for name, replicas in steps:
         ctx.update(resized(sets[name], replicas, rollout.want, rollout.limit))
 
 
@@ -114,7 +114,7 @@ def _number(ctx: Context, key: Key, _: Fact) -> None:
 
 def _stop_old(ctx: Context, key: Key, _: Fact) -> None:
     rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, {rs.metadata.name: 0 for rs in active(rollout.old)})
+    _resize(ctx, rollout, [(rs.metadata.name, 0) for rs in active(rollout.old)])
 
 
 def _create_set(ctx: Context, key: Key, _: Fact) -> None:
@@ -135,12 +135,16 @@ def _create_set(ctx: Context, key: Key, _: Fact) -> None:
 def _scale_new(ctx: Context, key: Key, _: Fact) -> None:
     rollout = find(ctx.ws, key)
     if rollout.new is not None:
-        _resize(ctx, rollout, {rollout.new.metadata.name: new_size(rollout)})
+        _resize(ctx, rollout, [(rollout.new.metadata.name, new_size(rollout))])
 
 
 def _shrink_old(ctx: Context, key: Key, _: Fact) -> None:
     rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, old_sizes(rollout))
+    _resize(ctx, rollout, old_steps(rollout))
+
+
+def _roll_back(ctx: Context, key: Key, _: Fact) -> None:
+    roll_back(ctx, find(ctx.ws, key))
 
 
 def _forget(ctx: Context, key: Key, _: Fact) -> None:
@@ -209,6 +213,12 @@ RULES = (
         why="{name} is at the revision of its ReplicaSet {replicaset}",
     ),
     Rule(
+        name="deployment-rollback",
+        when=_ALIVE & (m.rolls_back == True),  # noqa: E712
+        then=_roll_back,
+        why="{name} is to be rolled back to an earlier revision",
+    ),
+    Rule(
         name="deployment-scale",
         when=_ALIVE & (m.rolling_out == False) & (m.missized > 0),  # noqa: E712
         then=_scale,
@@ -222,7 +232,7 @@ RULES = (
     ),
     Rule(
         name="deployment-create-replicaset",
-        when=_ROLLING_OUT & _CLEARED & (m.has_set == False) & (m.makes_its_own == True),  # noqa: E712
+        when=_ROLLING_OUT & (m.creating == True),  # noqa: E712
         then=_create_set,
         why="{name} has no ReplicaSet of its present template",
     ),
@@ -246,7 +256,7 @@ RULES = (
     ),
     Rule(
         name="deployment-status",
-        when=_OURS & (m.unreported == True),  # noqa: E712
+        when=_OURS & (m.unreported == True) & (m.creating == False) & (m.rolls_back == False),  # noqa: E712
         then=_report,
         why="{name} has {available} of {want} pods available",
     ),
@@ -314,11 +324,19 @@ class Deployments(Concern):
             return None
         rollout = look(ws, deployment)
         rolling_out = rollout.rolling_out
+        labels = deployment.spec.template.metadata.labels
+        makes_its_own = rollout.new is not None or selectors.matches(deployment.spec.selector, labels)
+        pods = old_pods(ws, rollout) if rolling_out and rollout.recreate else 0
+        cleared = not rollout.recreate or not (active(rollout.old) or pods)
+        creating = rolling_out and cleared and rollout.new is None and makes_its_own
+        rolls_back = is_asked_for(deployment) and not creating
         return {
             "name": key.name,
             "namespace": key.namespace,
-            "makes_its_own": rollout.new is not None
-            or selectors.matches(deployment.spec.selector, deployment.spec.template.metadata.labels),
+            "makes_its_own": makes_its_own,
+            # until its new ReplicaSet is there, which may be refused, it reports nothing else
+            "creating": creating,
+            "rolls_back": rolls_back,
             "selects_all": deployment.spec.selector == LabelSelector(),
             "deleting": deployment.metadata.deletion_timestamp is not None,
             "paused": bool(deployment.spec.paused),
@@ -328,29 +346,29 @@ class Deployments(Concern):
             "set_outdated": _differs(refreshed(rollout), rollout.new),
             "unnumbered": _differs(with_found_set(rollout, now), deployment),
             "unreported": _differs(fresh_status(rollout, now), deployment.status),
-            "old_pods": old_pods(ws, rollout) if rolling_out and rollout.recreate else 0,
-            **_sizes(rollout, rolling_out=rolling_out),
+            "old_pods": pods,
+            **_sizes(rollout, rolling_out=rolling_out and not rolls_back, scales=not rolls_back),
             "deadline_at": deadline_at(deployment, deployment.status),
         }
 
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
         """Says that there is no progress."""
         rollout = find(ctx.ws, key)
-        if has_deadline(rollout.deployment) and not is_complete(rollout.deployment, counted(rollout, ctx.now)):
+        if has_deadline(rollout.deployment):
             failure = condition(PROGRESSING, "False", FAILED_SET, failed_set(refusal))
             status = with_condition(rollout.deployment.status, failure, ctx.now)
             ctx.update_status(replace(rollout.deployment, status=status))
 
 
-def _sizes(rollout: Rollout, *, rolling_out: bool) -> dict[str, int | str | bool]:
+def _sizes(rollout: Rollout, *, rolling_out: bool, scales: bool) -> dict[str, int | str | bool]:
     """The numbers of a rollout: what is, and what is to change."""
     deployment, new = rollout.deployment, rollout.new
     target = new_size(rollout) if rolling_out else size(new)
     cleans = rolling_out and is_complete(deployment, deployment.status)
-    shrinking = old_sizes(rollout) if rolling_out and not rollout.recreate else {}
+    shrinking = dict(old_steps(rollout)) if rolling_out and not rollout.recreate else {}
     recreating = rolling_out and rollout.recreate
     missized = 0
-    if not rolling_out:
+    if scales and not rolling_out:
         sizes = scaled_sizes(rollout)
         missized = sum(
             1
@@ -369,6 +387,11 @@ def _sizes(rollout: Rollout, *, rolling_out: bool) -> dict[str, int | str | bool
         "old_active": len(active(rollout.old)) if recreating else 0,
         "old_surplus": sum(size(rs) - shrinking.get(rs.metadata.name, size(rs)) for rs in rollout.old),
         "old_left": sum(map(size, rollout.old)),
-        "expendable": len(expendable(rollout)) if cleans or deployment.spec.paused else 0,
+        "expendable": len(expendable(rollout)) if cleans or _rests(deployment) else 0,
         "waiting": max(0, rollout.want - (0 if new is None else new.status.available_replicas or 0)),
     }
+
+
+def _rests(deployment: Deployment) -> bool:
+    """Whether the Deployment is paused, with no rollback to come."""
+    return bool(deployment.spec.paused) and rollback_to(deployment) is None

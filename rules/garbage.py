@@ -13,41 +13,19 @@ from typing import ClassVar
 from rules.actions import Fact
 from rules.concern import ANY, Concern, Touched
 from rules.context import Context
+from rules.deletion import FOREGROUND, ORPHAN
 from rules.engine import Rule, m
-from state.objects import KINDS, AnyObject, CustomObject, OwnerReference, kind_key, replace
+from state.objects import KINDS, AnyObject, CustomObject, OwnerReference, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
 
-#: Finalizers by which the API server keeps a deleted owner until its dependents are dealt with.
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
-_FINALIZERS = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 _CRD = "CustomResourceDefinition.apiextensions.k8s.io"
-#: Kinds whose dependents stay unless the request says otherwise (batch/v1 and v1 have it so for old clients' sake).
-ORPHANING_KINDS = ("Job", "ReplicationController")
-
-
-def delete_with_policy(
-    ctx: Context, obj: AnyObject, policy: str | None = None, grace_period: int | None = None
-) -> None:
-    """Deletes on request: ``policy`` is a propagationPolicy (Background, Foreground, Orphan; None: the kind's own)."""
-    if policy is None and kind_key(obj) in ORPHANING_KINDS:
-        policy = "Orphan"
-    finalizer = _FINALIZERS.get(policy or "Background")
-    if finalizer is not None and finalizer not in obj.metadata.finalizers:
-        finalizers = (*(f for f in obj.metadata.finalizers if f not in (FOREGROUND, ORPHAN)), finalizer)
-        obj = ctx.update(replace(obj, metadata=replace(obj.metadata, finalizers=finalizers)))
-    ctx.delete(obj, grace_period)
 
 
 def remove_finalizer(ctx: Context, obj: AnyObject, finalizer: str) -> None:
     """Takes a finalizer away; an object being deleted that loses its last one is gone."""
     left = tuple(name for name in obj.metadata.finalizers if name != finalizer)
-    if left == obj.metadata.finalizers:
-        return
-    stored = ctx.update(replace(obj, metadata=replace(obj.metadata, finalizers=left)))
-    if not left and stored.metadata.deletion_timestamp is not None:
-        ctx.delete(stored, 0)
+    ctx.update(replace(obj, metadata=replace(obj.metadata, finalizers=left)))
 
 
 # -- owners ------------------------------------------------------------------------------------------------------------
@@ -169,15 +147,20 @@ def _drop_references(ctx: Context, obj: AnyObject, uids: set[str]) -> None:
 
 
 def _collect(ctx: Context, key: Key, _: Fact) -> None:
-    """Deletes a dependent; one that has dependents itself goes as its owner goes."""
+    """Deletes a dependent; one that has dependents itself goes as its owner goes. Where one of these waits, too, all
+    would wait for each other: then the dependent blocks its owners no more.
+    """
     obj = ctx.ws.get(key)
     if obj is None or obj.metadata.deletion_timestamp is not None:
         return
     owners = owners_of(ctx.ws, obj)
     if owners.solid or owners.unknown:
         return
-    foreground = owners.waiting and dependents_of(ctx.ws, obj)
-    delete_with_policy(ctx, obj, "Foreground" if foreground else "Background")
+    dependents = dependents_of(ctx.ws, obj) if owners.waiting else []
+    if any(is_deleting(dependent, FOREGROUND) for dependent in dependents):
+        refs = tuple(replace(ref, block_owner_deletion=False) for ref in obj.metadata.owner_references)
+        obj = ctx.update(replace(obj, metadata=replace(obj.metadata, owner_references=refs)))
+    ctx.delete(obj, policy="Foreground" if dependents else "Background")
 
 
 _STAYS = m.deleting == False  # noqa: E712 - an expression of durable.lang

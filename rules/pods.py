@@ -69,12 +69,16 @@ def disrupted(pod: Pod, reason: str, message: str, now: int) -> Pod:
     return replace(pod, status=replace(pod.status, conditions=(*others, condition)))
 
 
-def pod_from_template(ws: Workspace, template: PodTemplateSpec | None, owner: AnyObject, ref: OwnerReference) -> Pod:
-    """The pod, still without a name, that a controller creates: the template's metadata and spec, owned by ``owner``,
-    after the API server's defaults and admission. Any number of pods may be created from it; they share its parts.
+def pod_from_template(
+    ws: Workspace, template: PodTemplateSpec | None, owner: AnyObject, ref: OwnerReference, name: str = ""
+) -> Pod:
+    """The pod that a controller creates: the template's metadata and spec, owned by ``owner``, after the API server's
+    defaults and admission. Any number of pods may be created from it; they share its parts. ``name`` is the one by
+    which a refusal calls it; most have none yet.
     """
     template = template or PodTemplateSpec()
     meta = ObjectMeta(
+        name=name,
         generate_name=owner.metadata.name + "-",
         namespace=owner.metadata.namespace,
         labels=template.metadata.labels,

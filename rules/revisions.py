@@ -21,11 +21,13 @@ REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX = "deployment.kubernetes.io/max-replicas"
+#: Asks for an earlier revision by its number; 0 is the latest but one.
+ROLLBACK_TO = "deprecated.deployment.rollback.to"
 #: Annotations of a Deployment that its ReplicaSets don't take over.
 _NOT_COPIED = frozenset(
     {
         "kubectl.kubernetes.io/last-applied-configuration",
-        "deprecated.deployment.rollback.to",
+        ROLLBACK_TO,
         REVISION,
         HISTORY,
         DESIRED,
@@ -45,6 +47,11 @@ def _number(annotations: dict[str, str], name: str) -> int | None:
 def revision(rs: ReplicaSet) -> int:
     """The ReplicaSet's revision; 0 without one."""
     return _number(rs.metadata.annotations, REVISION) or 0
+
+
+def rollback_to(deployment: Deployment) -> int | None:
+    """The revision to which the Deployment is to be rolled back, or None."""
+    return _number(deployment.metadata.annotations, ROLLBACK_TO)
 
 
 def desired_annotation(rs: ReplicaSet) -> int | None:
@@ -135,16 +142,9 @@ def replicaset_for(deployment: Deployment, number: int) -> ReplicaSet:
     return annotated(rs, deployment, number)
 
 
-def rolled_back(deployment: Deployment, sets: Iterable[ReplicaSet], number: int = 0) -> Deployment | None:
-    """The Deployment as ``kubectl rollout undo --to-revision=number`` leaves it: with the template and annotations of
-    an earlier ReplicaSet (0: of the latest but one). None if there is no such revision.
-    """
-    by_revision = {revision(rs): rs for rs in sets if revision(rs)}
-    if not number:
-        number = sorted(by_revision)[-2] if len(by_revision) > 1 else 0
-    rs = by_revision.get(number)
-    if rs is None or rs.spec.template is None:
-        return None
+def rolled_back(deployment: Deployment, rs: ReplicaSet) -> Deployment:
+    """The Deployment with the template and annotations of one of its earlier ReplicaSets."""
+    assert rs.spec.template is not None
     own = {name: text for name, text in deployment.metadata.annotations.items() if name in _NOT_COPIED}
     theirs = {name: text for name, text in rs.metadata.annotations.items() if name not in _NOT_COPIED}
     return replace(

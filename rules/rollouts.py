@@ -19,6 +19,8 @@ _NO_LIMIT = 2**31 - 1
 _DEFAULT_BOUND = "25%"
 #: ReplicaSets by name with the size that each should have.
 Sizes = dict[str, int]
+#: The same as steps: one ReplicaSet may be resized twice.
+Steps = list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +201,33 @@ def new_size(rollout: Rollout) -> int:
     return now + max(0, min(room, want - now))
 
 
-def old_sizes(rollout: Rollout) -> Sizes:
-    """Which old ReplicaSets shrink now, and to what: first pods that aren't available go, for they serve nobody, then
+def old_steps(rollout: Rollout) -> Steps:
+    """Which old ReplicaSets shrink now, step by step: first pods that aren't available go, for they serve nobody, then
     as many others as the new ones make up for.
     """
     new = rollout.new
     least = rollout.want - max_unavailable(rollout.deployment)
     unavailable = size(new) - (0 if new is None else new.status.available_replicas or 0)
     room = total(rollout.sets) - least - unavailable
+    steps: Steps = []
     if room <= 0:
-        return {}
-    sizes: Sizes = {}
+        return steps
     for rs in active(rollout.old):
         unhealthy = min(room, size(rs) - (rs.status.available_replicas or 0))
         if unhealthy < 0:
-            return {}  # it hasn't scaled down as it was told yet: its numbers are of before
+            return steps  # it hasn't scaled down as it was told yet: its numbers are of before
         if unhealthy > 0:
-            sizes[rs.metadata.name] = size(rs) - unhealthy
+            steps.append((rs.metadata.name, size(rs) - unhealthy))
             room -= unhealthy
+    left = dict(steps)
     spare = available(rollout.sets) - least
     for rs in rollout.old:
-        now = sizes.get(rs.metadata.name, size(rs))
+        now = left.get(rs.metadata.name, size(rs))
         step = min(now, spare)
         if step > 0:
-            sizes[rs.metadata.name] = now - step
+            steps.append((rs.metadata.name, now - step))
             spare -= step
-    return sizes
+    return steps
 
 
 # -- scaling in the middle of a rollout --------------------------------------------------------------------------------

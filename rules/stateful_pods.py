@@ -67,9 +67,11 @@ def identity_labels(sts: StatefulSet, ordinal: int) -> dict[str, str]:
     return {NAME_LABEL: pod_name(sts, ordinal), INDEX_LABEL: str(ordinal)}
 
 
-def make_pod(ws: Workspace, sts: StatefulSet, template: PodTemplateSpec, revision: str) -> Pod:
-    """What the pods of one revision have in common, after the API server's defaults and admission."""
-    pod = pod_from_template(ws, template, sts, controller_ref(sts))
+def make_pod(ws: Workspace, sts: StatefulSet, template: PodTemplateSpec, revision: str, ordinal: int) -> Pod:
+    """What the pods of one revision have in common, after the API server's defaults and admission; ``ordinal`` is that
+    of the first.
+    """
+    pod = pod_from_template(ws, template, sts, controller_ref(sts), pod_name(sts, ordinal))
     labels = {**pod.metadata.labels, "controller-revision-hash": revision}
     return replace(pod, metadata=replace(pod.metadata, labels=labels))
 
@@ -81,7 +83,7 @@ def with_identity(pod: Pod, sts: StatefulSet, ordinal: int) -> Pod:
     spec = replace(
         pod.spec,
         hostname=name,
-        subdomain=sts.spec.service_name or pod.spec.subdomain,
+        subdomain=sts.spec.service_name or None,
         volumes=_volumes(pod.spec.volumes, sts, ordinal),
     )
     return replace(pod, metadata=replace(pod.metadata, name=name, labels=labels), spec=spec)

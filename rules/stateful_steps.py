@@ -69,14 +69,25 @@ class View:
         return self.sts.spec.pod_management_policy != "Parallel"
 
     @property
+    def deleting(self) -> bool:
+        """Whether the set is being deleted: its status is still reported, nothing else is done."""
+        return self.sts.metadata.deletion_timestamp is not None
+
+    @property
     def update_name(self) -> str:
-        """The name of the revision of the template now; "" as long as it isn't the newest one."""
-        return self.update.metadata.name if self.update is not None and is_newest(self.update, self.revisions) else ""
+        """The name of the revision of the template now; "" as long as it isn't the newest one. The revisions of a set
+        that is being deleted may go before it: then the name that it had last.
+        """
+        if self.update is not None and is_newest(self.update, self.revisions):
+            return self.update.metadata.name
+        return (self.sts.status.update_revision or "") if self.deleting else ""
 
     @property
     def current_name(self) -> str:
         """The name of the revision from which an update goes on."""
-        return self.current.metadata.name if self.current is not None else self.update_name
+        if self.current is not None:
+            return self.current.metadata.name
+        return (self.deleting and self.sts.status.current_revision) or self.update_name
 
     def surplus_revisions(self) -> list[ControllerRevision]:
         """The revisions that go, of those that no pod has."""
@@ -142,7 +153,7 @@ def _is_ending(pod: Pod) -> bool:
 def next_work(ws: Workspace, view: View) -> Work:
     """What is to be done now. Nothing for a set that is being deleted."""
     work = Work()
-    if view.sts.metadata.deletion_timestamp is not None:
+    if view.deleting:
         return work
     if not _tend_replicas(ws, view, work):
         return work

@@ -85,7 +85,7 @@ def _create(ctx: Context, key: Key, _: Fact) -> None:
         name = revision.metadata.name
         if name not in patterns:
             template = view.sts.spec.template if revision is view.update else template_of(revision)
-            patterns[name] = make_pod(ctx.ws, view.sts, template, name)
+            patterns[name] = make_pod(ctx.ws, view.sts, template, name, ordinal)
         _create_claims(ctx, view.sts, ordinal)
         pod = ctx.create(with_identity(patterns[name], view.sts, ordinal))
         for claim in retained(ctx.ws, view.sts, pod, ordinal):
@@ -294,7 +294,7 @@ class StatefulSets(Concern):
         return {
             "name": key.name,
             "namespace": key.namespace,
-            "deleting": sts.metadata.deletion_timestamp is not None,
+            "deleting": view.deleting,
             "want": want,
             "have": len(view.pods),
             "ready": status.ready_replicas or 0,

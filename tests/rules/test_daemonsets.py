@@ -192,6 +192,83 @@ def test_wakes_when_a_pod_becomes_available():
     assert cycle.ws.find(DaemonSet, "ns", "agent").status.number_available == 1
 
 
+ROLLING_ONE = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 1}}}
+SURGING_ONE = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}
+
+
+def images(cycle):
+    return sorted(pod.spec.containers[0].image for pod in cycle.ws.objects(Pod) if is_active(pod))
+
+
+def update(cycle, image, **spec):
+    ds = cycle.ws.find(DaemonSet, "ns", "agent")
+    cycle.ctx.start(NOW)
+    cycle.ctx.because("test", {}, "")
+    cycle.ctx.update(replace(ds, spec=daemonset(image, **spec).spec))
+    cycle.settle(NOW)
+
+
+def all_gone(cycle):
+    """The pods that were ending have ended."""
+    for pod in cycle.ws.objects(Pod):
+        if not is_active(pod):
+            cycle.ws.remove(Key.of(pod))
+    cycle.settle(NOW)
+
+
+def all_ready(cycle):
+    for pod in cycle.ws.objects(Pod):
+        report(cycle, pod, ready=True)
+    cycle.settle(NOW)
+
+
+def test_pods_that_never_became_ready_count_as_unavailable():
+    """Bad updates one after the other replace the same pod again and again, not the ones that still serve."""
+    cycle = loop(daemonset(**ROLLING_ONE), *map(node, "abc"))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    for image in ("bad:1", "bad:2", "bad:3"):
+        update(cycle, image, **ROLLING_ONE)
+        all_gone(cycle)
+        assert images(cycle) == [image, "img:1", "img:1"]
+
+
+@pytest.mark.parametrize(("ready", "left"), [(True, ["img:1", "img:2"]), (False, ["img:2"])])
+def test_surging_leaves_a_serving_pod_where_none_would_be_made_any_more(ready, left):
+    """It goes only when enough others are available; one that doesn't serve goes at once."""
+    cycle = loop(daemonset(**SURGING_ONE), node("a"), node("b"))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    cycle.ws.put(node("a", None, Taint(key="x", effect="NoSchedule")))
+    for pod in cycle.ws.objects(Pod):
+        report(cycle, pod, ready=ready and target_node(pod) == "a")
+    update(cycle, "img:2", **SURGING_ONE)
+    assert images(cycle) == left
+    all_ready(cycle)
+    assert images(cycle) == ["img:2"]
+
+
+def test_surging_makes_a_pod_beside_one_that_ends():
+    """Where pods may surge a node needn't wait until the former pod is gone."""
+    cycle = loop(daemonset(**SURGING_ONE), node("a"))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    cycle.ctx.start(NOW)
+    cycle.ctx.delete(*cycle.ws.objects(Pod))
+    cycle.settle(NOW)
+    assert [is_active(pod) for pod in cycle.ws.objects(Pod)].count(True) == 1
+    assert len(cycle.ws.objects(Pod)) == 2
+
+
+def test_an_adopted_pod_without_a_node_is_left_alone():
+    """It counts for no node, and so is none too many."""
+    pod = Pod(metadata=ObjectMeta(name="lone", namespace="ns", uid="lone", labels={"app": "agent"}))
+    cycle = loop(daemonset(), node("a"), pod)
+    cycle.settle(NOW)
+    assert sorted(target_node(pod) for pod in cycle.ws.objects(Pod)) == ["", "a"]
+    assert all(pod.metadata.owner_references for pod in cycle.ws.objects(Pod))
+
+
 # -- any sequence of events --------------------------------------------------------------------------------------------
 
 EVENTS = st.one_of(

@@ -13,9 +13,10 @@ from rules.garbage import Garbage
 from rules.pod_garbage import PodGarbage
 from rules.pods import is_active, is_ready
 from rules.replication import Replication
-from rules.revisions import HISTORY, MAX, REVISION, revision, rolled_back
-from rules.rollouts import Rollout, active, max_unavailable, new_size, old_sizes, scaled_sizes, size, total
+from rules.revisions import HISTORY, MAX, REVISION, ROLLBACK_TO, revision
+from rules.rollouts import Rollout, active, max_unavailable, new_size, old_steps, scaled_sizes, size, total
 from state.defaults import default
+from state.load import from_dict
 from state.objects import (
     Container,
     Deployment,
@@ -189,35 +190,73 @@ def test_a_selector_that_misses_the_template_is_explained():
     assert_settled(cycle, concerns, NOW)
 
 
-def test_rolls_back():
-    """Undo sets an earlier template; its ReplicaSet becomes the new one, with a higher revision and its history."""
+def ask_for_rollback(cycle, number):
+    live = stored(cycle)
+    annotations = {**live.metadata.annotations, ROLLBACK_TO: number}
+    cycle.ctx.start(NOW)
+    cycle.ctx.update(replace(live, metadata=replace(live.metadata, annotations=annotations)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "became"), [("1", "1"), ("0", "2"), ("2", "2"), ("3", None), ("9", None), ("x", None)]
+)
+def test_rolls_back_on_request(asked, became):
+    """An annotation asks for an earlier revision (0: the latest but one): its ReplicaSet becomes the new one, with a
+    higher revision and its history. The request is gone afterwards, whatever came of it; a senseless one is ignored.
+    """
     cycle = rolled_out()
     for image in (2, 3):
         change(cycle, template=template(image))
         cycle.settle(NOW)
         make_all_ready(cycle, NOW)
-    sets = {revision(rs): rs.metadata.name for rs in cycle.ws.objects(ReplicaSet)}
-    assert sorted(sets) == [1, 2, 3]
-    undone = rolled_back(stored(cycle), cycle.ws.objects(ReplicaSet), 1)
-    assert undone.spec.template == deployment().spec.template
-    cycle.ctx.update(undone)
+    sets = {str(revision(rs)): rs.metadata.name for rs in cycle.ws.objects(ReplicaSet)}
+    ask_for_rollback(cycle, asked)
     cycle.settle(NOW)
     make_all_ready(cycle, NOW)
-    again = find(cycle.ws, KEY).new
-    assert again.metadata.name == sets[1]
-    assert again.metadata.annotations[REVISION] == "4"
-    assert again.metadata.annotations[HISTORY] == "1"
-    assert stored(cycle).metadata.annotations[REVISION] == "4"
+    assert (ROLLBACK_TO in stored(cycle).metadata.annotations) == (asked == "x")
+    new = find(cycle.ws, KEY).new
+    assert new.metadata.name == sets[became or "3"]
+    assert (
+        new.metadata.annotations[REVISION] == stored(cycle).metadata.annotations[REVISION] == ("4" if became else "3")
+    )
+    assert new.metadata.annotations.get(HISTORY) == became
+    assert_settled(cycle, concerns, NOW)
 
 
-def test_rolls_back_to_the_latest_but_one():
-    """Without a revision undo means the one before; with an unknown one it can't be done."""
+def test_a_paused_deployment_is_not_rolled_back():
+    """The request stays until it is resumed."""
     cycle = rolled_out()
+    change(cycle, template=template(2), paused=True)
+    cycle.settle(NOW)
+    ask_for_rollback(cycle, "1")
+    cycle.settle(NOW)
+    assert ROLLBACK_TO in stored(cycle).metadata.annotations
+    assert stored(cycle).spec.template != template(1)
+    change(cycle, paused=False)
+    cycle.settle(NOW)
+    assert ROLLBACK_TO not in stored(cycle).metadata.annotations
+
+
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_a_refused_replicaset_is_all_that_is_reported(replicas):
+    """Until its new ReplicaSet is let in, a Deployment says that and no more: it hasn't observed its change."""
+    quota = from_dict(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "few", "namespace": "ns"},
+            "spec": {"hard": {"count/replicasets.apps": "1"}},
+            "status": {"hard": {"count/replicasets.apps": "1"}, "used": {"count/replicasets.apps": "1"}},
+        }
+    )
+    cycle = rolled_out(replicas)
+    cycle.ws.put(quota)
+    before = stored(cycle).status
     change(cycle, template=template(2))
     cycle.settle(NOW)
-    sets = cycle.ws.objects(ReplicaSet)
-    assert rolled_back(stored(cycle), sets).spec.template == deployment().spec.template
-    assert rolled_back(stored(cycle), sets, 7) is None
+    after = stored(cycle).status
+    assert condition_of(after, PROGRESSING).reason == "ReplicaSetCreateError"
+    assert replace(after, conditions=()) == replace(before, conditions=())
 
 
 def test_the_template_is_shared_with_its_replicaset():
@@ -263,11 +302,22 @@ def test_new_pods_stay_within_the_surge(rollout):
 @given(rollouts())
 def test_old_pods_go_only_when_they_can_be_spared(rollout):
     """However many old pods go, enough available ones stay: never less than before and less than allowed."""
-    sizes = old_sizes(rollout)
+    steps = old_steps(rollout)
+    sizes = {rs.metadata.name: size(rs) for rs in rollout.sets}
+    for name, smaller in steps:
+        assert 0 <= smaller < sizes[name]
+        sizes[name] = smaller
     before = sum(rs.status.available_replicas for rs in rollout.sets)
-    after = sum(min(sizes.get(rs.metadata.name, size(rs)), rs.status.available_replicas) for rs in rollout.sets)
+    after = sum(min(sizes[rs.metadata.name], rs.status.available_replicas) for rs in rollout.sets)
     assert after >= min(before, rollout.want - max_unavailable(rollout.deployment))
-    assert all(0 <= sizes[rs.metadata.name] < size(rs) for rs in rollout.old if rs.metadata.name in sizes)
+    assert sizes["new"] == size(rollout.new)
+
+
+def test_pods_that_are_not_available_go_first():
+    """One ReplicaSet may shrink twice in a row: by those pods, then by others that can be spared."""
+    old = (replicaset("a", 1, 1, 6), replicaset("b", 2, 1, 6))
+    rollout = Rollout(deployment(4, surge=2, unavailable=1), replicaset("new", 3, 3, 6), old)
+    assert old_steps(rollout) == [("b", 1), ("a", 0), ("b", 0)]
 
 
 @given(rollouts())

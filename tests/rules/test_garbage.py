@@ -7,7 +7,8 @@ from loops import NOW, assert_settled, said
 from recorded import Player, case_names, load_case
 
 from reconciler.cycle import Cycle
-from rules.garbage import FOREGROUND, ORPHAN, Garbage, delete_with_policy, owners_of
+from rules.deletion import FOREGROUND, ORPHAN
+from rules.garbage import Garbage, owners_of
 from rules.pod_garbage import PodGarbage
 from rules.replication import Replication
 from state.objects import (
@@ -137,18 +138,29 @@ def test_waits_for_blocking_dependents_in_the_foreground_and_says_so():
     """An owner deleted in the foreground stays while a dependent that blocks it is held."""
     owner = config("owner")
     cycle = loop(owner, config("held", ref(owner, blocking=True), finalizers=("example.com/hold",)))
-    delete_with_policy(cycle.ctx, owner, "Foreground")
+    cycle.ctx.delete(owner, policy="Foreground")
     cycle.settle(NOW)
     assert names(cycle) == ["held", "owner"]
     note = "configmap/ns/owner is being deleted and waits for 1 dependents to go"
     assert said(cycle) == [("garbage", "configmap/ns/owner", note)]
 
 
+def test_a_circle_deleted_in_the_foreground_does_not_wait_for_itself():
+    """Two objects that own and block each other: the one that is collected blocks no more, so both go."""
+    one, other = config("one"), config("other")
+    one, other = config("one", ref(other, blocking=True)), config("other", ref(one, blocking=True))
+    cycle = loop(one, other)
+    cycle.ctx.start(NOW)
+    cycle.ctx.delete(one, policy="Foreground")
+    cycle.settle(NOW)
+    assert names(cycle) == []
+
+
 def test_the_policy_of_a_request_replaces_an_earlier_one():
     """Foreground after Orphan leaves one of the two finalizers."""
     owner = config("owner", finalizers=(ORPHAN, "example.com/hold"))
     cycle = loop(owner)
-    delete_with_policy(cycle.ctx, owner, "Foreground")
+    cycle.ctx.delete(owner, policy="Foreground")
     assert cycle.ws.get(Key.of(owner)).metadata.finalizers == ("example.com/hold", FOREGROUND)
 
 
@@ -157,7 +169,7 @@ def test_replication_controllers_orphan_their_pods_by_default():
     rc = ReplicationController(metadata=ObjectMeta(name="rc", namespace="ns", uid="uid-rc"))
     child = config("child", ref(rc))
     cycle = loop(rc, child)
-    delete_with_policy(cycle.ctx, cycle.ws.get(Key.of(rc)))
+    cycle.ctx.delete(cycle.ws.get(Key.of(rc)))
     cycle.settle(NOW)
     assert names(cycle) == ["child"]
     assert cycle.ws.get(Key.of(child)).metadata.owner_references == ()
@@ -220,10 +232,8 @@ def test_settles_for_any_graph_of_owners(owners, held, deletions):
         elif policy == "unhold":
             meta = replace(obj.metadata, finalizers=tuple(f for f in obj.metadata.finalizers if "/" not in f))
             cycle.ctx.update(replace(obj, metadata=meta))
-            if not meta.finalizers and meta.deletion_timestamp:
-                cycle.ctx.delete(cycle.ws.get(Key.of(obj)), 0)
         else:
-            delete_with_policy(cycle.ctx, obj, policy)
+            cycle.ctx.delete(obj, policy=policy)
         cycle.settle(NOW)
     assert_settled(cycle, concerns, NOW)
     for obj in cycle.ws.objects(ConfigMap):

@@ -158,6 +158,64 @@ def test_going_back_makes_the_former_revision_the_newest():
     assert cycle.ws.find(StatefulSet, "ns", "web").status.current_revision == first
 
 
+def test_a_set_that_is_being_deleted_reports_its_status():
+    """Even when its revisions are gone before it, as they are when it is deleted in the foreground."""
+    cycle = loop(statefulset(2))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    sts = cycle.ws.objects(StatefulSet)[0]
+    names = sts.status.current_revision, sts.status.update_revision
+    cycle.ws.put(replace(sts, metadata=replace(sts.metadata, deletion_timestamp="2026-01-01T00:00:00Z", generation=2)))
+    for item in cycle.ws.objects(ControllerRevision):
+        cycle.ws.remove(Key.of(item))
+    for pod in cycle.ws.objects(Pod):
+        ending = replace(pod.metadata, deletion_timestamp="2026-01-01T00:00:00Z")
+        cycle.ws.put(replace(pod, metadata=ending))
+    cycle.settle(NOW)
+    status = cycle.ws.objects(StatefulSet)[0].status
+    assert (status.current_revision, status.update_revision) == names
+    assert (status.observed_generation, status.current_replicas) == (2, None)
+
+
+def test_puts_the_labels_of_a_pod_right_and_says_so():
+    """What a pod is known by comes back when somebody takes it away."""
+    cycle = loop(statefulset(1))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    (pod,) = cycle.ws.objects(Pod)
+    label = "statefulset.kubernetes.io/pod-name"
+    labels = {name: text for name, text in pod.metadata.labels.items() if name != label}
+    cycle.ws.put(replace(pod, metadata=replace(pod.metadata, labels=labels)))
+    cycle.settle(NOW)
+    assert cycle.ws.objects(Pod)[0].metadata.labels[label] == pod.metadata.name
+    told = [event.message for event in map(event_of, cycle.ctx.actions) if event is not None]
+    assert told[-1] == "update Pod web-0 in StatefulSet web successful"
+
+
+@pytest.mark.parametrize(("service", "subdomain"), [("svc", "svc"), ("", None)])
+def test_the_subdomain_is_the_service(service, subdomain):
+    """Whatever the template says, and even if there is no service."""
+    sts = statefulset(1, serviceName=service)
+    template = replace(sts.spec.template, spec=replace(sts.spec.template.spec, subdomain="own", hostname="own"))
+    cycle = loop(replace(sts, spec=replace(sts.spec, template=template)))
+    cycle.settle(NOW)
+    (pod,) = cycle.ws.objects(Pod)
+    assert (pod.spec.hostname, pod.spec.subdomain) == ("web-0", subdomain)
+
+
+def test_a_pod_that_is_refused_is_called_by_its_name():
+    """As it has one before it is created."""
+    sts = statefulset(1)
+    template = replace(sts.spec.template, spec=replace(sts.spec.template.spec, priority_class_name="nope"))
+    cycle = loop(replace(sts, spec=replace(sts.spec, template=template)))
+    cycle.settle(NOW)
+    (event,) = cycle.ctx.events
+    assert event.message == (
+        'create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden:'
+        " no PriorityClass with name nope was found"
+    )
+
+
 def test_history_is_bounded():
     """Revisions that no pod has go, the oldest first, when there are more than the limit."""
     cycle = loop(statefulset(1, revisionHistoryLimit=1))
