@@ -7,6 +7,7 @@ from typing import Any
 
 from rules import autoscaler_metrics as source
 from rules import autoscaler_replicas as replicas
+from rules import selector_text
 from rules.autoscaler_metrics import MetricsError
 from rules.autoscaler_replicas import Proposal
 from rules.autoscaler_spec import Metric, MetricSpec, Target
@@ -118,7 +119,7 @@ class Proposer:
         given = metric.external
         if given is None:
             raise MetricsError("invalid external metric source: it isn't given")
-        name, selector = given.metric.name, _shown(given.metric.selector)
+        name, selector = given.metric.name, selector_text.printed(given.metric.selector)
 
         def value() -> int:
             try:
@@ -181,17 +182,3 @@ def _selector(selector: LabelSelector) -> dict[str, Any]:
             for each in selector.match_expressions
         ]
     return found
-
-
-def _shown(selector: LabelSelector | None) -> str:
-    """A selector as Go prints it."""
-    if selector is None:
-        return "nil"
-    labels = " ".join(f"{key}: {value}," for key, value in sorted(selector.match_labels.items()))
-    wanted = "".join(
-        f"{{{each.key} {each.operator} [{' '.join(each.values)}]}}," for each in selector.match_expressions
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{wanted}}},}}"
-    )

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from rules.pods import is_finished, is_ready
-from rules.service_fields import is_headless
+from rules.port_order import endpoints_order, slice_order
+from rules.service_fields import is_headless, wants_zone_hints
 from state.objects import (
     Container,
     Endpoint,
@@ -41,7 +42,7 @@ _CONDITIONS = {
 
 
 class Ports(NamedTuple):
-    """The ports of a service as one pod has them, in the form of each kind of object."""
+    """The ports of a service as one pod has them, in the form and in the order of each kind of object."""
 
     of_slice: tuple[EndpointSlicePort, ...]
     of_endpoints: tuple[EndpointPort, ...]
@@ -67,6 +68,7 @@ class ServiceView:
     __slots__ = (
         "_by_containers",
         "_fixed",
+        "by_topology",
         "decisive",
         "distribution",
         "families",
@@ -85,10 +87,20 @@ class ServiceView:
         self.publish = bool(spec.publish_not_ready_addresses)
         self.headless = is_headless(spec)
         self.families = spec.ip_families or (_family(spec.cluster_ip or ""),)
-        #: Which clients are preferred (``trafficDistribution``), which is what hints are about; "": none.
-        self.distribution = spec.traffic_distribution or ""
+        #: Whether hints are given by the CPU of the zones (``rules.topology_hints``).
+        self.by_topology = wants_zone_hints(service.metadata.annotations)
+        #: Which clients are preferred (``trafficDistribution``), which is what other hints are about; "": none.
+        self.distribution = "" if self.by_topology else spec.traffic_distribution or ""
         #: Views that are equal in this make equal endpoints of equal pods.
-        self.decisive = (spec.selector, self.ports, self.publish, self.headless, self.families, self.distribution)
+        self.decisive = (
+            spec.selector,
+            self.ports,
+            self.publish,
+            self.headless,
+            self.families,
+            self.distribution,
+            self.by_topology,
+        )
         named = any(isinstance(port.target_port, str) for port in self.ports)
         self._fixed = None if named else _ports(self.ports, PodSpec())
         self._by_containers: dict[tuple[int, int], tuple[PodSpec, Ports]] = {}
@@ -119,7 +131,7 @@ def _ports(service_ports: tuple[ServicePort, ...], spec: PodSpec) -> Ports:
         of_endpoints.append(
             EndpointPort(name=port.name or None, port=number, protocol=protocol, app_protocol=port.app_protocol)
         )
-    return Ports(tuple(of_slice), tuple(of_endpoints))
+    return Ports(tuple(sorted(of_slice, key=slice_order)), tuple(sorted(of_endpoints, key=endpoints_order)))
 
 
 def _find_port(port: ServicePort, spec: PodSpec) -> int | None:
@@ -155,7 +167,7 @@ def backend_of(view: ServiceView, pod: Pod, node: Node | None) -> Backend | None
     addresses = _addresses(pod)
     endpoints: dict[str, Endpoint] = {}
     if node is not None or view.publish:
-        zone = None if node is None else node.metadata.labels.get(ZONE)
+        zone = None if node is None else node.metadata.labels.get(ZONE) or None
         conditions = _CONDITIONS[view.publish or (ready and not terminating), ready, terminating]
         hints = _hints(view.distribution, zone, spec.node_name) if view.distribution and conditions.ready else None
         for family in view.families:

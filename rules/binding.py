@@ -122,6 +122,13 @@ def _claim_on(claim: PersistentVolumeClaim, volume: PersistentVolume) -> Persist
     return pointing
 
 
+def without_volume(claim: PersistentVolumeClaim, phase: str) -> PersistentVolumeClaim:
+    """The claim as it reports that it has no volume, or has lost it."""
+    status = replace(claim.status, phase=phase, access_modes=(), capacity={})
+    result: PersistentVolumeClaim = replace(claim, status=status)
+    return result
+
+
 def unbound(volume: PersistentVolume, now: int) -> PersistentVolume:
     """The volume after its claim was bound elsewhere: free again, or still kept for the claim if a user said so."""
     meta, ref = volume.metadata, volume.spec.claim_ref

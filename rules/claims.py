@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import default_storage_class
-from rules.binding import SOURCE, bound, is_for, requested
+from rules.binding import SOURCE, bound, is_for, requested, without_volume
 from rules.claim_facts import NOBODY, OTHER, PROVISIONER, asks, bound_facts, consumer, named_facts
 from rules.concern import Touched
 from rules.context import Context
@@ -27,7 +27,16 @@ from rules.scheduling.volumes import (
     claim_class,
     volume_class,
 )
-from rules.volume_tables import ClaimReferences, ClaimUsers, FreeVolumes, best_match, claim_of, is_free
+from rules.volume_tables import (
+    ClaimReferences,
+    ClaimUsers,
+    FreeVolumes,
+    best_match,
+    claim_of,
+    is_free,
+    named_by,
+    waiting_in,
+)
 from state.objects import PersistentVolume, PersistentVolumeClaim, StorageClass, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
@@ -85,8 +94,8 @@ class ClaimBinding(MethodConcern):
     def _record(self, change: Change) -> None:
         """Takes note of a changed claim."""
         for table, before, after in (
-            (self._waiting, _waiting_in(change.old), _waiting_in(change.new)),
-            (self._naming, _named_by(change.old), _named_by(change.new)),
+            (self._waiting, waiting_in(change.old), waiting_in(change.new)),
+            (self._naming, named_by(change.old), named_by(change.new)),
         ):
             if before == after:
                 continue
@@ -129,7 +138,7 @@ class ClaimBinding(MethodConcern):
     def _pod_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
         for claim in self._users.advance(change):
             found = ws.get(Key("PersistentVolumeClaim", *claim))
-            if _waiting_in(found) is not None:
+            if waiting_in(found) is not None:
                 yield Key("PersistentVolumeClaim", *claim)
 
     def run(self, ctx: Context, due: Sequence[Key]) -> None:
@@ -217,23 +226,25 @@ class ClaimBinding(MethodConcern):
         ctx.update(replace(claim, metadata=replace(claim.metadata, annotations=annotations)))
 
     def _pend(self, ctx: Context, key: Key, _: Fact) -> None:
-        claim = _find(ctx, key)
-        status = replace(claim.status, phase="Pending", access_modes=(), capacity={})
-        ctx.update_status(replace(claim, status=status))
+        ctx.update_status(without_volume(_find(ctx, key), "Pending"))
 
     def _lose(self, ctx: Context, key: Key, fact: Fact) -> None:
-        claim = _find(ctx, key)
-        status = replace(claim.status, phase="Lost", access_modes=(), capacity={})
-        ctx.update_status(replace(claim, status=status))
+        ctx.update_status(without_volume(_find(ctx, key), "Lost"))
         reason = "ClaimMisbound" if fact["holder"] == OTHER else "ClaimLost"
         ctx.event(key, reason, str(fact["loss"]), warning=True, source=SOURCE)
 
-    def _tell(self, ctx: Context, key: Key, reason: str, message: str, *, warning: bool = False) -> None:
+    def _tell(
+        self, ctx: Context, key: Key, reason: str, message: str, *, warning: bool = False, source: str = SOURCE
+    ) -> None:
         """Leaves a note, and an event unless it was the last one about the claim."""
         ctx.note()
         if self._told.get(key) != (reason, message):
             self._told[key] = (reason, message)
-            ctx.event(key, reason, message, warning=warning, source=SOURCE)
+            ctx.event(key, reason, message, warning=warning, source=source)
+
+    def _await_expansion(self, ctx: Context, key: Key, _: Fact) -> None:
+        message = "waiting for an external controller to expand this PVC"
+        self._tell(ctx, key, "ExternalExpanding", message, source="volume_expand")
 
     def _await_consumer(self, ctx: Context, key: Key, fact: Fact) -> None:
         reason = "WaitForPodScheduled" if fact["pods"] else "WaitForFirstConsumer"
@@ -271,10 +282,10 @@ class ClaimBinding(MethodConcern):
 
     rules: ClassVar[Sequence[Rule]] = (
         Rule(
-            name="claim-bind",
-            when=(m.completed == False) & (m.named == False) & (m.fits == True) & (m.made == False),  # noqa: E712
-            then=_bind_found,
-            why="claim {name} asks for {size} of class '{class_name}': it gets the smallest free volume that suits it",
+            name="claim-bind-named",
+            when=(m.completed == False) & (m.named == True) & (m.fits == True),  # noqa: E712
+            then=_bind_named,
+            why="claim {name} asks for volume {volume}",
         ),
         Rule(
             name="claim-bind-made",
@@ -283,10 +294,10 @@ class ClaimBinding(MethodConcern):
             why="claim {name} gets the volume that is kept for it",
         ),
         Rule(
-            name="claim-bind-named",
-            when=(m.completed == False) & (m.named == True) & (m.fits == True),  # noqa: E712
-            then=_bind_named,
-            why="claim {name} asks for volume {volume}",
+            name="claim-bind",
+            when=(m.completed == False) & (m.named == False) & (m.fits == True) & (m.made == False),  # noqa: E712
+            then=_bind_found,
+            why="claim {name} asks for {size} of class '{class_name}': it gets the smallest free volume that suits it",
         ),
         Rule(
             name="claim-rebind",
@@ -309,7 +320,7 @@ class ClaimBinding(MethodConcern):
         Rule(
             name="claim-expand",
             when=(m.completed == True) & (m.loss == "") & (m.grows == True),  # noqa: E712
-            then=_leave,
+            then=_await_expansion,
             why="claim {name} asks for {size} and has {capacity}: it waits for its volume {volume} to be expanded",
         ),
         Rule(
@@ -385,15 +396,3 @@ def _find(ctx: Context, key: Key) -> PersistentVolumeClaim:
     claim = ctx.ws.find(PersistentVolumeClaim, key.namespace, key.name)
     assert claim is not None
     return claim
-
-
-def _waiting_in(obj: object) -> str | None:
-    """The class in which a claim waits for any volume; None if it doesn't."""
-    if not isinstance(obj, PersistentVolumeClaim) or obj.spec.volume_name:
-        return None
-    return None if BIND_COMPLETED in obj.metadata.annotations else claim_class(obj)
-
-
-def _named_by(obj: object) -> str | None:
-    """The volume that a claim names, or None."""
-    return obj.spec.volume_name or None if isinstance(obj, PersistentVolumeClaim) else None

@@ -17,7 +17,6 @@ from rules.concern import Touched, itself
 from rules.context import Context
 from rules.cron import Schedule, parse_schedule
 from rules.engine import Rule, m
-from rules.garbage import delete_with_policy
 from rules.job_status import COMPLETE, finish
 from rules.methods import MethodConcern, clipped
 from rules.ownership import controller_ref, controllers
@@ -25,7 +24,7 @@ from state.defaults import default
 from state.objects import CronJob, CronJobStatus, Job, JobCondition, ObjectMeta, ObjectReference, replace
 from state.snapshot import Key
 from state.times import SECOND, format_time, parse_time
-from state.workspace import Workspace
+from state.workspace import Workspace, controller_uid
 
 #: Knows time zones by name; None for one that it doesn't know.
 Zones = Callable[[str], tzinfo | None]
@@ -33,6 +32,8 @@ Zones = Callable[[str], tzinfo | None]
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 _SOURCE = "cronjob-controller"
 _MINUTE = 60 * SECOND
+#: Of more missed due times than these an event tells.
+_MANY = 100
 
 
 def utc_only(name: str) -> tzinfo | None:
@@ -53,6 +54,8 @@ class View:
     due: int | None = None
     next_due: int | None = None
     too_late: bool = False
+    #: Due times up to here (µs) are forgotten.
+    begin: int = 0
 
     @property
     def changes_at(self) -> int | None:
@@ -60,6 +63,21 @@ class View:
         deadline = self.cron.spec.starting_deadline_seconds
         late = None if self.due is None or deadline is None else self.due + deadline * SECOND
         return min((at for at in (late, self.next_due) if at is not None), default=None)
+
+    @property
+    def missed(self) -> int:
+        """How many times it was due, as Kubernetes reckons: as though all were as far apart as the first two."""
+        first = None if self.schedule is None else self.schedule.after(self.begin)
+        second = None if self.schedule is None or first is None else self.schedule.after(first)
+        if first is None or second is None or self.now < second:
+            return 0
+        return (self.now - first) // (second - first) + 1
+
+    @property
+    def strangers(self) -> list[Job]:
+        """The Jobs that go on and aren't in the status: ``kubectl create job --from`` makes such."""
+        uids = {reference.uid for reference in self.cron.status.active}
+        return [job for job in self.jobs if job.metadata.uid not in uids and finish(job) is None]
 
     @property
     def active(self) -> list[Job]:
@@ -81,6 +99,7 @@ def look(ws: Workspace, cron: CronJob, now: int, zones: Zones) -> View:
     begin = since if deadline is None else max(since, now - deadline * SECOND)
     view.due = schedule.latest(begin, now)
     view.next_due = schedule.after(max(now, since))
+    view.begin = begin
     view.too_late = deadline is not None and view.due is None and schedule.latest(since, now) is not None
     return view
 
@@ -190,29 +209,44 @@ class CronJobs(MethodConcern):
                 ctx.event(key, "SawCompletedJob", message, source=_SOURCE)
         ctx.update_status(replace(view.cron, status=status))
 
+    def _wonder(self, ctx: Context, key: Key, _: Fact) -> None:
+        for job in self._look(ctx, key).strangers:
+            message = f"Saw a job that the controller did not create or forgot: {job.metadata.name}"
+            ctx.event(key, "UnexpectedJob", message, warning=True, source=_SOURCE)
+
+    def _tell_of_missed(self, ctx: Context, key: Key, view: View) -> None:
+        if view.missed > _MANY:
+            message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
+            ctx.event(key, "TooManyMissedTimes", message, warning=True, source=_SOURCE)
+
     def _start(self, ctx: Context, key: Key, _: Fact) -> None:
         view = self._look(ctx, key)
         if view.due is None:
             return
+        self._tell_of_missed(ctx, key, view)
         active = view.cron.status.active
         if view.cron.spec.concurrency_policy == "Replace":
             for job in view.active:
-                delete_with_policy(ctx, job, "Background")
+                ctx.delete(job, policy="Background")
             active = ()
         job = make_job(view, view.due)
         found = ctx.ws.find(Job, key.namespace, job.metadata.name)
-        references = (*active, _reference(ctx.create(job))) if found is None else active
-        status = replace(view.cron.status, active=references, last_schedule_time=format_time(view.due))
+        if found is None:
+            active = (*active, _reference(ctx.create(job)))
+        elif controller_uid(found) == view.cron.metadata.uid and all(each.uid != found.metadata.uid for each in active):
+            active = (*active, _reference(found))  # it was made before, and the status not written
+        status = replace(view.cron.status, active=active, last_schedule_time=format_time(view.due))
         ctx.update_status(replace(view.cron, status=status))
 
     def _skip(self, ctx: Context, key: Key, fact: Fact) -> None:
         self._wait(ctx, key, fact)
+        self._tell_of_missed(ctx, key, self._look(ctx, key))
         message = "Not starting job because prior execution is running and concurrency policy is Forbid"
         ctx.event(key, "JobAlreadyActive", message, source=_SOURCE)
 
     def _forget(self, ctx: Context, key: Key, _: Fact) -> None:
         for job in surplus_jobs(self._look(ctx, key)):
-            delete_with_policy(ctx, job, "Background")
+            ctx.delete(job, policy="Background")
 
     def _wait(self, ctx: Context, _: Key, fact: Fact) -> None:
         ctx.note()
@@ -224,6 +258,12 @@ class CronJobs(MethodConcern):
     _SCHEDULED = _UP_TO_DATE & (m.deleting == False) & (m.problem == "") & (m.suspended == False)  # noqa: E712
 
     rules: ClassVar[Sequence[Rule]] = (
+        Rule(
+            name="cronjob-unexpected",
+            when=m.unexpected > 0,
+            then=_wonder,
+            why="{name} has {unexpected} Jobs that it didn't make",
+        ),
         Rule(
             name="cronjob-status",
             when=m.unreported == True,  # noqa: E712
@@ -297,6 +337,7 @@ class CronJobs(MethodConcern):
             "suspended": bool(cron.spec.suspend),
             "problem": clipped(problem),
             "active": len(view.active),
+            "unexpected": len(view.strangers),
             "held": cron.spec.concurrency_policy == "Forbid" and bool(view.active),
             "due": due is not None,
             "due_at": "" if due is None else format_time(due),

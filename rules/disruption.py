@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from rules import selector_text
 from rules.actions import Fact
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
@@ -170,6 +171,14 @@ def _report(ctx: Context, key: Key, _: Fact) -> None:
     tally = count(ctx.ws, budget, ctx.now)
     if not tally.pods:
         ctx.event(key, "NoPods", "No matching pods found", source=_SOURCE)
+    if tally.unmanaged:
+        message = (
+            f"Pods selected by this PodDisruptionBudget (selector: {selector_text.printed(budget.spec.selector)}) were "
+            "found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may "
+            'result in undefined behavior. To account for these pods please set ".spec.minAvailable" field of the PDB '
+            "to an integer value."
+        )
+        ctx.event(key, "UnmanagedPods", message, warning=True, source=_SOURCE)
     ctx.update_status(replace(budget, status=fresh_status(budget, tally, ctx.now)))
 
 

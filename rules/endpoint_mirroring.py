@@ -11,9 +11,13 @@ from rules.actions import Fact
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
 from rules.endpoint_places import MANAGED_BY, SERVICE_NAME
+from rules.endpoint_subsets import repacked
 from rules.endpoints import ENDPOINTS_CONTROLLER, ENDPOINTS_MANAGED_BY
 from rules.engine import Rule, m
 from rules.ownership import controller_ref, controllers
+from rules.port_order import slice_order
+from rules.ranges import parse_address
+from rules.trigger_times import ANNOTATION as TRIGGER_TIME
 from state.objects import (
     Endpoint,
     EndpointAddress,
@@ -22,6 +26,7 @@ from state.objects import (
     Endpoints,
     EndpointSlice,
     EndpointSlicePort,
+    EndpointSubset,
     ObjectMeta,
     Service,
     replace,
@@ -32,10 +37,11 @@ from state.workspace import Workspace
 CONTROLLER = "endpointslicemirroring-controller.k8s.io"
 #: Of one subset no more addresses than these are mirrored.
 MAX_ADDRESSES = 1000
+_SOURCE = "endpoint-slice-mirroring-controller"
 _SKIP = "endpointslice.kubernetes.io/skip-mirror"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _OWN_ANNOTATIONS = (
-    "endpoints.kubernetes.io/last-change-trigger-time",
+    TRIGGER_TIME,
     "kubectl.kubernetes.io/last-applied-configuration",
 )
 
@@ -62,29 +68,32 @@ def mirror_of(endpoints: Endpoints) -> list[EndpointSlice]:
         owner_references=(controller_ref(endpoints),),
     )
     slices: list[EndpointSlice] = []
-    for subset in endpoints.subsets:
+    for subset in repacked(endpoints.subsets):
         both = [
             *((address, True) for address in subset.addresses),
             *((address, False) for address in subset.not_ready_addresses),
         ]
         by_family: dict[str, list[Endpoint]] = {}
         for address, ready in both[:MAX_ADDRESSES]:
-            by_family.setdefault("IPv6" if ":" in address.ip else "IPv4", []).append(_endpoint(address, ready=ready))
+            found = _endpoint(address, ready=ready)
+            by_family.setdefault("IPv6" if ":" in found.addresses[0] else "IPv4", []).append(found)
         slices.extend(
             EndpointSlice(
                 metadata=fresh,
                 address_type=family,
-                ports=tuple(map(_port, subset.ports)),
-                endpoints=tuple(found),
+                ports=tuple(sorted(map(_port, subset.ports), key=slice_order)),
+                endpoints=tuple(of_family),
             )
-            for family, found in sorted(by_family.items())
+            for family, of_family in sorted(by_family.items())
         )
     return slices
 
 
 def _endpoint(address: EndpointAddress, *, ready: bool) -> Endpoint:
+    parsed = parse_address(address.ip)
+    mapped = getattr(parsed, "ipv4_mapped", None)
     return Endpoint(
-        addresses=(address.ip,),
+        addresses=(str(mapped or parsed or address.ip),),
         conditions=EndpointConditions(ready=ready),
         hostname=address.hostname or None,
         node_name=address.node_name,
@@ -101,7 +110,9 @@ def _port(port: EndpointPort) -> EndpointSlicePort:
 def _changes(
     ws: Workspace, endpoints: Endpoints, service: Service | None
 ) -> tuple[list[EndpointSlice], list[EndpointSlice], list[EndpointSlice]]:
-    """The slices to create, to change and to delete; a slice of the same ports and type is changed."""
+    """The slices to create, to change and to delete. One of the same ports and type is changed, else one of the type
+    that would go.
+    """
     live = [
         slice_ for slice_ in ws.owned(endpoints, EndpointSlice) if slice_.metadata.labels.get(MANAGED_BY) == CONTROLLER
     ]
@@ -114,11 +125,36 @@ def _changes(
             create.append(wanted)
             continue
         live.remove(found)
-        meta = replace(found.metadata, labels=wanted.metadata.labels, annotations=wanted.metadata.annotations)
-        changed = replace(found, metadata=meta, endpoints=wanted.endpoints)
-        if changed != found:
-            update.append(changed)
-    return create, update, live
+        if not _says(found, wanted):
+            # the controller sends what it would create, under the name that is there
+            update.append(_renewed(found, wanted, generate_name=None))
+    for wanted in tuple(create):
+        found = next((one for one in live if one.address_type == wanted.address_type), None)
+        if found is not None:
+            live.remove(found)
+            create.remove(wanted)
+            update.append(_renewed(found, wanted, generate_name=wanted.metadata.generate_name))
+    return [] if endpoints.metadata.deletion_timestamp is not None else create, update, live
+
+
+def _says(found: EndpointSlice, wanted: EndpointSlice) -> bool:
+    """Whether a slice holds what it should, under the labels and annotations that it should have."""
+    same_meta = (found.metadata.labels, found.metadata.annotations) == (
+        wanted.metadata.labels,
+        wanted.metadata.annotations,
+    )
+    return same_meta and found.endpoints == wanted.endpoints
+
+
+def _renewed(found: EndpointSlice, wanted: EndpointSlice, generate_name: str | None) -> EndpointSlice:
+    fresh = wanted.metadata
+    meta = replace(found.metadata, labels=fresh.labels, annotations=fresh.annotations, generate_name=generate_name)
+    result: EndpointSlice = replace(found, metadata=meta, endpoints=wanted.endpoints, ports=wanted.ports)
+    return result
+
+
+def _size(subset: EndpointSubset) -> int:
+    return len(subset.addresses) + len(subset.not_ready_addresses)
 
 
 def _find(ws: Workspace, key: Key) -> tuple[Endpoints | None, Service | None]:
@@ -129,6 +165,13 @@ def _mirror(ctx: Context, key: Key, _: Fact) -> None:
     endpoints, service = _find(ctx.ws, key)
     if endpoints is None:
         return
+    skipped = sum(max(0, _size(subset) - MAX_ADDRESSES) for subset in repacked(endpoints.subsets))
+    if skipped and is_mirrored(endpoints, service):
+        message = (
+            f"A max of {MAX_ADDRESSES} addresses can be mirrored to EndpointSlices per Endpoints subset. "
+            f"{skipped} addresses were skipped"
+        )
+        ctx.event(key, "TooManyAddressesToMirror", message, warning=True, source=_SOURCE)
     create, update, delete = _changes(ctx.ws, endpoints, service)
     for fresh in create:
         ctx.create(fresh)
@@ -208,6 +251,6 @@ class EndpointMirroring(Concern):
             "service": service is not None,
             "generated": endpoints.metadata.labels.get(ENDPOINTS_MANAGED_BY) == ENDPOINTS_CONTROLLER,
             "mirrored": is_mirrored(endpoints, service),
-            "addresses": sum(len(s.addresses) + len(s.not_ready_addresses) for s in endpoints.subsets),
+            "addresses": sum(map(_size, endpoints.subsets)),
             "differing": sum(map(len, _changes(ws, endpoints, service))),
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from math import ceil
 
 from rules.backends import Backend
+from rules.port_order import endpoints_order
 from state.objects import EndpointAddress, EndpointPort, EndpointSubset, replace
 
 #: More addresses than these are not listed in one Endpoints object.
@@ -18,20 +19,8 @@ def subsets_of(backends: Iterable[Backend]) -> tuple[EndpointSubset, ...]:
     for backend in backends:
         if backend.address is not None:
             by_ports.setdefault(backend.ports.of_endpoints, []).append(backend)
-    if len(by_ports) < 2:
-        return tuple(_subset(ports, offering) for ports, offering in by_ports.items())
-    by_port: dict[EndpointPort, list[Backend]] = {}
-    for ports, offering in by_ports.items():
-        for port in ports:
-            by_port.setdefault(port, []).extend(offering)
-    ports_of: dict[tuple[int, ...], list[EndpointPort]] = {}
-    offering_of: dict[tuple[int, ...], list[Backend]] = {}
-    for port, offering in by_port.items():
-        who = tuple(sorted(map(id, offering)))
-        ports_of.setdefault(who, []).append(port)
-        offering_of[who] = offering
-    packed = (_subset(tuple(sorted(ports, key=_order)), offering_of[who]) for who, ports in ports_of.items())
-    return tuple(sorted(packed, key=lambda subset: [_order(port) for port in subset.ports]))
+    subsets = tuple(_subset(ports, offering) for ports, offering in by_ports.items())
+    return repacked(subsets) if len(subsets) > 1 else subsets
 
 
 def _subset(ports: tuple[EndpointPort, ...], backends: Iterable[Backend]) -> EndpointSubset:
@@ -45,12 +34,37 @@ def _subset(ports: tuple[EndpointPort, ...], backends: Iterable[Backend]) -> End
     return EndpointSubset(addresses=tuple(ready), not_ready_addresses=tuple(not_ready), ports=ports)
 
 
+def repacked(subsets: Iterable[EndpointSubset]) -> tuple[EndpointSubset, ...]:
+    """The same in the canonical form (RepackSubsets): ports that the same addresses offer are together, no address is
+    there twice, and one that is both ready and not ready for a port is not ready.
+    """
+    addresses: dict[tuple[str, str], EndpointAddress] = {}
+    offered: dict[EndpointPort | None, dict[tuple[str, str], bool]] = {}
+    for subset in subsets:
+        for port in subset.ports or (None,):
+            ready = offered.setdefault(port, {})
+            for address in subset.addresses:
+                ready.setdefault(_by_address(address), True)
+            ready |= dict.fromkeys(map(_by_address, subset.not_ready_addresses), False)
+        for address in (*subset.addresses, *subset.not_ready_addresses):
+            addresses.setdefault(_by_address(address), address)
+    ports_of: dict[tuple[tuple[tuple[str, str], bool], ...], list[EndpointPort]] = {}
+    for port, ready in offered.items():
+        if ready:
+            ports_of.setdefault(tuple(sorted(ready.items())), []).extend([] if port is None else [port])
+    packed = (
+        EndpointSubset(
+            addresses=tuple(addresses[key] for key, ready in who if ready),
+            not_ready_addresses=tuple(addresses[key] for key, ready in who if not ready),
+            ports=tuple(sorted(ports, key=endpoints_order)),
+        )
+        for who, ports in ports_of.items()
+    )
+    return tuple(sorted(packed, key=lambda subset: [endpoints_order(port) for port in subset.ports]))
+
+
 def _by_address(address: EndpointAddress) -> tuple[str, str]:
     return address.ip, "" if address.target_ref is None else address.target_ref.uid or ""
-
-
-def _order(port: EndpointPort) -> tuple[str, str, int]:
-    return port.name or "", port.protocol or "", port.port
 
 
 def truncated(subsets: tuple[EndpointSubset, ...]) -> tuple[EndpointSubset, ...]:

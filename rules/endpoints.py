@@ -6,7 +6,7 @@ that the concern knows what each pod is to each service and in which slice it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -15,13 +15,15 @@ from rules.backends import Backend, ServiceView, backend_of
 from rules.concern import Touched
 from rules.context import Context
 from rules.endpoint_places import CONTROLLER, MANAGED_BY, SERVICE_NAME, SlicePlaces
-from rules.endpoint_slices import Arrangement, Content, Group, arrange
+from rules.endpoint_slices import Arrangement, Content, Group, Wanted, arrange
 from rules.endpoint_subsets import subsets_of, truncated
 from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
 from rules.ownership import controller_ref
 from rules.pods import is_finished, ready_since
 from rules.service_fields import has_addresses, is_headless
+from rules.topology_hints import TopologyHints, with_hints_of
+from rules.trigger_times import stamped, triggered
 from state import selectors
 from state.objects import Endpoint, Endpoints, EndpointSlice, LabelSelector, Node, ObjectMeta, Pod, Service, replace
 from state.snapshot import Change, Key, NsName
@@ -60,6 +62,7 @@ class EndpointPublication(MethodConcern):
         super().__init__()
         self._known: dict[NsName, _Known] = {}
         self._slices = SlicePlaces()
+        self._hints = TopologyHints()
         #: The services that selected the last pod: those that follow often have the same labels object.
         self._last: tuple[str, Mapping[str, str], list[Key]] = ("", {}, [])
         self._writing = False
@@ -69,6 +72,7 @@ class EndpointPublication(MethodConcern):
         self._known.clear()
         self._last = ("", {}, [])
         self._slices = SlicePlaces()
+        self._hints = TopologyHints()
         for ns_name, slice_ in ws.table("EndpointSlice").items():
             self._slices.advance(Change(Key("EndpointSlice", *ns_name), None, slice_))
 
@@ -92,7 +96,10 @@ class EndpointPublication(MethodConcern):
         known = self._known.get(service)
         if known is not None and not (isinstance(new, Service) and ServiceView(new).decisive == known.view.decisive):
             del self._known[service]
-        return () if new is None else self._stale(service)
+        if new is None:
+            self._hints.forget(service)
+            return ()
+        return self._stale(service)
 
     def _stale(self, service: NsName) -> Iterable[Key]:
         known = self._known.get(service)
@@ -124,8 +131,12 @@ class EndpointPublication(MethodConcern):
         return self._last[2]
 
     def _node_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
-        """A node that comes, goes or moves to another zone: the services of its pods."""
+        """A node that comes, goes or moves to another zone: the services of its pods. One that is worth more or less to
+        its zone: those with hints by topology.
+        """
         old, new = change.old, change.new
+        for service in self._hints.advance(change):
+            yield from self._stale(service)
         if old is not None and new is not None and old.metadata.labels == new.metadata.labels:
             return
         for pod in ws.pods_on(change.key.name):
@@ -179,6 +190,7 @@ class EndpointPublication(MethodConcern):
         view = ServiceView(service)
         if known is None or known.view.decisive != view.decisive:
             known = self._known[ns_name] = _Known(view)
+            self._hints.follow(ns_name, asks=view.by_topology)
             wanted = selectors.from_object(LabelSelector(match_labels=selector))
             known.changed.update(pod.metadata.name for pod in ws.pods_matching(ns_name[0], wanted))
             known.changed.update(self._slices.places(ns_name))
@@ -210,14 +222,14 @@ class EndpointPublication(MethodConcern):
         known = self._known[key.ns_name]
         self._writing = True
         try:
-            self._publish_slices(ctx, service, known)
-            _publish_endpoints(ctx, service, known)
+            _publish_endpoints(ctx, service, known, self._publish_slices(ctx, service, known))
         finally:
             self._writing = False
         known.unpublished.clear()
         known.stale = False
 
-    def _publish_slices(self, ctx: Context, service: Service, known: _Known) -> None:
+    def _publish_slices(self, ctx: Context, service: Service, known: _Known) -> str | None:
+        """Writes the slices; returns when that happened which they are written for, if it is known."""
         namespace, name = service.metadata.namespace, service.metadata.name
         slices: dict[str, EndpointSlice] = {}
         for slice_name in self._slices.slices((namespace, name)):
@@ -229,8 +241,16 @@ class EndpointPublication(MethodConcern):
                 ctx.delete(slice_)
         places = self._slices.places((namespace, name))
         touched = {place for pod in known.unpublished for place in places.get(pod, ())}
-        result = arrange(known.view.families, slices, touched, known.unpublished, _wanted(known))
-        _write_slices(ctx, service, slices, result)
+        wanted: Wanted = _wanted(known)
+        if known.view.by_topology:
+            wanted = with_hints_of(wanted, [slices[place] for place in sorted(touched) if place in slices])
+        result = arrange(known.view.families, slices, touched, known.unpublished, wanted)
+        before = len(ctx.actions)
+        outcomes = self._hints.give(ctx.ws, known.view, slices, result)
+        at = triggered(ctx.ws, service, slices, result)
+        _write_slices(ctx, service, slices, result, at)
+        self._hints.tell(ctx, known.view, outcomes, news=len(ctx.actions) > before)
+        return at
 
     def _leave(self, ctx: Context, _key: Key, _fact: Fact) -> None:
         ctx.note(without="stale")
@@ -298,19 +318,20 @@ def _wanted(known: _Known) -> dict[Group, dict[str, Endpoint]]:
     return wanted
 
 
-def _labels(service: Service, managed_by: str, controller: str) -> dict[str, str]:
-    """The labels of what is published for a service: its own but for the reserved ones."""
-    own = {label: value for label, value in service.metadata.labels.items() if label not in _RESERVED}
-    return {**own, managed_by: controller, **({HEADLESS: ""} if is_headless(service.spec) else {})}
+def _labels(service: Service, reserved: Container[str], own: Mapping[str, str]) -> dict[str, str]:
+    """The labels of what is published for a service: the service's but for the reserved ones, and the object's own."""
+    copied = {label: value for label, value in service.metadata.labels.items() if label not in reserved}
+    return {**copied, **own, **({HEADLESS: ""} if is_headless(service.spec) else {})}
 
 
-_RESERVED = (HEADLESS, MANAGED_BY, SERVICE_NAME)
-
-
-def _write_slices(ctx: Context, service: Service, slices: Mapping[str, EndpointSlice], result: Arrangement) -> None:
-    labels = {**_labels(service, MANAGED_BY, CONTROLLER), SERVICE_NAME: service.metadata.name}
-    for fresh in result.create:
-        ctx.create(_slice(service, labels, fresh))
+def _write_slices(
+    ctx: Context, service: Service, slices: Mapping[str, EndpointSlice], result: Arrangement, at: str | None
+) -> None:
+    own = {MANAGED_BY: CONTROLLER, SERVICE_NAME: service.metadata.name}
+    labels = _labels(service, (HEADLESS, *own), own)
+    for fresh in result.create if service.metadata.deletion_timestamp is None else ():
+        made = _slice(service, labels, fresh)
+        ctx.create(replace(made, metadata=stamped(made.metadata, at)))
     for name, slice_ in slices.items():
         content = result.update.get(name)
         changed = (
@@ -320,8 +341,8 @@ def _write_slices(ctx: Context, service: Service, slices: Mapping[str, EndpointS
         )
         if content is not None:
             changed = replace(changed, ports=content.ports, endpoints=tuple(content.endpoints))
-        if changed is not slice_ and name not in result.delete:
-            ctx.update(changed)
+        if changed != slice_ and name not in result.delete:
+            ctx.update(replace(changed, metadata=stamped(changed.metadata, at)))
     for name in result.delete:
         ctx.delete(slices[name])
 
@@ -340,11 +361,11 @@ def _slice(service: Service, labels: dict[str, str], content: Content) -> Endpoi
     )
 
 
-def _publish_endpoints(ctx: Context, service: Service, known: _Known) -> None:
+def _publish_endpoints(ctx: Context, service: Service, known: _Known, at: str | None) -> None:
     meta = service.metadata
     every = subsets_of(backend for backend in known.backends.values() if backend is not None)
     subsets = truncated(every)
-    labels = _labels(service, ENDPOINTS_MANAGED_BY, ENDPOINTS_CONTROLLER)
+    labels = _labels(service, (HEADLESS,), {ENDPOINTS_MANAGED_BY: ENDPOINTS_CONTROLLER})
     live = ctx.ws.find(Endpoints, meta.namespace, meta.name)
     annotations = {} if live is None else dict(live.metadata.annotations)
     annotations.pop(OVER_CAPACITY, None)
@@ -352,8 +373,8 @@ def _publish_endpoints(ctx: Context, service: Service, known: _Known) -> None:
         annotations[OVER_CAPACITY] = "truncated"
     if live is None:
         fresh = ObjectMeta(name=meta.name, namespace=meta.namespace, labels=labels, annotations=annotations)
-        ctx.create(Endpoints(metadata=fresh, subsets=subsets))
-    else:
-        ctx.update(
-            replace(live, metadata=replace(live.metadata, labels=labels, annotations=annotations), subsets=subsets)
-        )
+        ctx.create(Endpoints(metadata=stamped(fresh, at), subsets=subsets))
+        return
+    changed = replace(live, metadata=replace(live.metadata, labels=labels, annotations=annotations), subsets=subsets)
+    if changed != live:
+        ctx.update(replace(changed, metadata=stamped(changed.metadata, at)))

@@ -22,11 +22,7 @@ def let_go(ctx: Context, pod: Pod) -> Pod:
     if not is_tracked(pod):
         return pod
     left = tuple(name for name in pod.metadata.finalizers if name != FINALIZER)
-    stored = ctx.update(replace(pod, metadata=replace(pod.metadata, finalizers=left)))
-    meta = stored.metadata
-    if meta.deletion_timestamp is not None and not left and not meta.deletion_grace_period_seconds:
-        ctx.delete(stored, 0)
-    return stored
+    return ctx.update(replace(pod, metadata=replace(pod.metadata, finalizers=left)))
 
 
 def _let_go(ctx: Context, key: Key, _: Fact) -> None:

@@ -14,7 +14,6 @@ from rules.admission import ForbiddenError
 from rules.concern import Concern, Touched, itself
 from rules.context import Context
 from rules.engine import Rule, m
-from rules.garbage import delete_with_policy
 from rules.job_backoff import with_deletion
 from rules.job_pods import BURST, Need, make_pod, need, with_index
 from rules.job_status import (
@@ -131,20 +130,23 @@ def _report(ctx: Context, key: Key, _: Fact) -> None:
     for pod in pods:
         let_go(ctx, pod)
     ctx.update_status(replace(job, status=status))
-    _announce(ctx, key, before, status)
+    _announce(ctx, key, before, status, job.spec.completions)
 
 
 def _leaves_no_trace(pod: Pod) -> bool:
     return pod.metadata.deletion_timestamp is not None and pod.status.phase != "Succeeded"
 
 
-def _announce(ctx: Context, key: Key, before: JobStatus, after: JobStatus) -> None:
+def _announce(ctx: Context, key: Key, before: JobStatus, after: JobStatus, completions: int | None) -> None:
     """The events of conditions that have changed."""
     former = {c.type: c.status for c in before.conditions}
     for condition in after.conditions:
         if former.get(condition.type) == condition.status:
             continue
         if condition.type == COMPLETE:
+            if completions is not None and (after.succeeded or 0) > completions:
+                message = "Too many succeeded pods running after completion count reached"
+                ctx.event(key, "TooManySucceededPods", message, warning=True, source=_SOURCE)
             ctx.event(key, "Completed", "Job completed", source=_SOURCE)
         elif condition.type == FAILED:
             ctx.event(key, condition.reason or "", condition.message or "", warning=True, source=_SOURCE)
@@ -154,7 +156,7 @@ def _announce(ctx: Context, key: Key, before: JobStatus, after: JobStatus) -> No
 
 
 def _expire(ctx: Context, key: Key, _: Fact) -> None:
-    delete_with_policy(ctx, find(ctx.ws, key), "Foreground")
+    ctx.delete(find(ctx.ws, key), policy="Foreground")
 
 
 def _wait(ctx: Context, _: Key, fact: Fact) -> None:

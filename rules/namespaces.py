@@ -1,7 +1,7 @@
 """Namespaces: what each of them has from the start, and how one that is deleted is emptied and then let go.
 
-As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without: they
-are for a control plane that has an API server.
+As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without the
+first two: they are for a control plane that has an API server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from rules.actions import Fact
 from rules.concern import ANY, Touched
 from rules.context import Context
 from rules.engine import Rule, m
-from rules.garbage import delete_with_policy
 from rules.methods import MethodConcern
 from state.objects import KINDS, ConfigMap, Namespace, NamespaceCondition, ObjectMeta, ServiceAccount, replace
 from state.snapshot import Change, Key
@@ -22,6 +21,8 @@ from state.workspace import Workspace
 
 ROOT_CA = "kube-root-ca.crt"
 _FINALIZER = "kubernetes"
+#: What each namespace has.
+_FURNITURE = (("ConfigMap", ROOT_CA), ("ServiceAccount", "default"))
 _DESCRIPTION = (
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
     "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
@@ -49,56 +50,57 @@ class Namespaces(MethodConcern):
     """Furnishes and empties namespaces.
 
     Args:
-        root_ca: the certificate (PEM) that pods are to trust.
+        root_ca: the certificate (PEM) that pods are to trust; None where namespaces aren't furnished.
         tokens: whether pods get the token of the account that every namespace has.
     """
 
     name: ClassVar[str] = "namespaces"
     subjects: ClassVar[tuple[str, ...]] = ("Namespace",)
+    sees_bindings: ClassVar[bool] = False
 
-    def __init__(self, root_ca: str = "", *, tokens: bool = True) -> None:
+    def __init__(self, root_ca: str | None = None, *, tokens: bool = True) -> None:
         super().__init__()
         self._root_ca, self._tokens = root_ca, tokens
-        #: What is in each namespace.
+        #: What is in the namespaces that are being deleted.
         self._content: dict[str, dict[Key, None]] = {}
 
     def attach(self, ws: Workspace) -> None:
-        """Begins a table of what is in each namespace, and has it follow the workspace."""
+        """Begins anew to follow a workspace."""
         self._content = {}
-        for kind in ws.kinds:
-            for namespace, name in ws.table(kind):
-                if namespace:
-                    self._content.setdefault(namespace, {})[Key(kind, namespace, name)] = None
         ws.listen(self._record)
 
     def _record(self, change: Change) -> None:
-        namespace = change.key.namespace
-        if not namespace:
-            return
-        if change.new is None:
-            self._content.get(namespace, {}).pop(change.key, None)
-        elif change.old is None:
-            self._content.setdefault(namespace, {})[change.key] = None
+        key, old, new = change
+        content = self._content.get(key.namespace)
+        if content is None:  # of which there is one for each change of a plan
+            if key.kind == Namespace.kind and (new is None or new.metadata.deletion_timestamp is None):
+                self._content.pop(key.name, None)
+        elif new is None:
+            content.pop(key, None)
+        elif old is None:
+            content[key] = None
 
-    @staticmethod
-    def _touched(ws: Workspace, change: Change) -> Iterable[Key]:
+    def _content_of(self, ws: Workspace, name: str) -> dict[Key, None]:
+        """What is in a namespace that is being deleted; from now on it is kept up."""
+        found = self._content.get(name)
+        if found is None:
+            found = {Key(kind, *at): None for kind in ws.kinds for at in ws.table(kind) if at[0] == name}
+            self._content[name] = found
+        return found
+
+    def _touched(self, _: Workspace, change: Change) -> Iterable[Key]:
         """A namespace itself; one that is being deleted by whatever happens in it, others by what each must have."""
-        key = change.key
-        if key.kind == "Namespace":
-            if change.new is not None:
-                yield key
-            return
-        if not key.namespace:
-            return
-        namespace = ws.find(Namespace, "", key.namespace)
-        if namespace is None:
-            return
-        if namespace.metadata.deletion_timestamp is not None or (
-            (key.kind, key.name) in (("ConfigMap", ROOT_CA), ("ServiceAccount", "default"))
-        ):
-            yield Key("Namespace", "", key.namespace)
+        kind, namespace, name = change.key
+        if kind == Namespace.kind:
+            return () if change.new is None else (change.key,)
+        if namespace in self._content or (kind, name) in _FURNITURE:
+            return (Key(Namespace.kind, "", namespace),)
+        return ()
 
-    watches: ClassVar[Mapping[str, Touched]] = {ANY: _touched}
+    @property
+    def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
+        """Everything: whatever is in a namespace keeps it."""
+        return {ANY: self._touched}
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """What the namespace lacks, or what is still in it."""
@@ -106,15 +108,16 @@ class Namespaces(MethodConcern):
         if namespace is None:
             return None
         terminating = namespace.metadata.deletion_timestamp is not None
+        is_furnished = self._root_ca is not None
         account = ws.find(ServiceAccount, key.name, "default")
         published = ws.find(ConfigMap, key.name, ROOT_CA)
         return {
             "name": key.name,
             "terminating": terminating,
             "finalized": _FINALIZER not in namespace.spec.finalizers,
-            "lacks_account": account is None,
-            "lacks_ca": published is None or published.data.get("ca.crt") != self._root_ca,
-            "content": len(self._content.get(key.name, ())) if terminating else 0,
+            "lacks_account": is_furnished and account is None,
+            "lacks_ca": is_furnished and (published is None or published.data.get("ca.crt") != self._root_ca),
+            "content": len(self._content_of(ws, key.name)) if terminating else 0,
         }
 
     # -- consequents ---------------------------------------------------------------------------------------------------
@@ -124,6 +127,7 @@ class Namespaces(MethodConcern):
         ctx.create(ServiceAccount(metadata=meta, automount_service_account_token=None if self._tokens else False))
 
     def _publish_ca(self, ctx: Context, key: Key, _: Fact) -> None:
+        assert self._root_ca is not None
         data = {"ca.crt": self._root_ca}
         published = ctx.ws.find(ConfigMap, key.name, ROOT_CA)
         if published is not None:
@@ -133,11 +137,11 @@ class Namespaces(MethodConcern):
         ctx.create(ConfigMap(metadata=ObjectMeta(name=ROOT_CA, namespace=key.name, annotations=annotations), data=data))
 
     def _empty(self, ctx: Context, key: Key, _: Fact) -> None:
-        for item in sorted(self._content.get(key.name, {})):
+        for item in sorted(self._content_of(ctx.ws, key.name)):
             obj = ctx.ws.get(item)
             if obj is not None and obj.metadata.deletion_timestamp is None:
-                delete_with_policy(ctx, obj, "Background")
-        left = sorted(self._content.get(key.name, {}))
+                ctx.delete(obj, policy="Background")
+        left = sorted(self._content_of(ctx.ws, key.name))
         namespace = ctx.ws.find(Namespace, "", key.name)
         assert namespace is not None
         problems = dict(_remaining(ctx.ws, left))
@@ -152,9 +156,7 @@ class Namespaces(MethodConcern):
         namespace = ctx.ws.find(Namespace, "", key.name)
         assert namespace is not None
         kept = tuple(name for name in namespace.spec.finalizers if name != _FINALIZER)
-        final = ctx.update(replace(namespace, spec=replace(namespace.spec, finalizers=kept)))
-        if not kept and not final.metadata.finalizers:
-            ctx.delete(final)
+        ctx.update(replace(namespace, spec=replace(namespace.spec, finalizers=kept)))
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

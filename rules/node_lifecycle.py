@@ -4,14 +4,16 @@ kube-controller-manager's node lifecycle controller does it.
 NoSchedule taints follow the conditions at once. The NoExecute ones, by which a node is emptied, come one node after the
 other in each zone (``rules.node_zones``), and go when the node is ready again.
 
-Silence is for a control plane to notice whose clock goes on (``listens``), and only of a node whose kubelet keeps a
-Lease in kube-node-lease: a node that somebody wrote by hand has none. What counts is how long nothing has come here, on
-this clock; how far two renewals lie apart is taken from the kubelet's, so that a renewal causes no work.
+Silence is for a control plane to notice whose clock goes on (``listens``), and only of a node whose kubelet was heard:
+it keeps a Lease in kube-node-lease, or has reported the node's status again. A node that somebody wrote by hand has
+neither. What counts is how long nothing has come here, on this clock; how far two renewals lie apart is taken from the
+kubelet's, so that a renewal causes no work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import ClassVar
 
 from rules.actions import Fact
@@ -221,6 +223,10 @@ class NodeLifecycle(Concern):
         self._listens = listens
         #: Of each kubelet that is listened to the time of its last sign, on its clock, and when that came here.
         self._heard: dict[str, tuple[int, int]] = {}
+        #: The nodes without a Lease whose status their kubelets have reported again and again.
+        self._beating: set[str] = set()
+        #: The nodes that came and went, of which nobody was told yet; by name, with whether they came.
+        self._news: dict[str, bool] = {}
         #: The nodes in trouble: what becomes of one depends on how many others there are.
         self._troubled: set[Key] = set()
         self._survey: Survey | None = None
@@ -228,6 +234,8 @@ class NodeLifecycle(Concern):
     def attach(self, ws: Workspace) -> None:
         """Forgets what was heard of other nodes."""
         self._heard.clear()
+        self._beating.clear()
+        self._news.clear()
         self._troubled.clear()
         self._survey = None
 
@@ -239,15 +247,35 @@ class NodeLifecycle(Concern):
     def _node_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
         key, old, new = change
         assert old is None or isinstance(old, Node)
+        begins = False
+        if self._listens and (old is None or new is None):
+            self._news[key.name] = new is not None
         if not isinstance(new, Node):
             self._heard.pop(key.name, None)
+            self._beating.discard(key.name)
             self._troubled.discard(key)
-        elif old is not None and _look(old) == _look(new):
-            return ()
+            self._survey = None
+            if self._news:  # nobody is asked about the node any more, but another has it told of
+                return {*self._troubled, *(Key(Node.kind, *name) for name in islice(ws.table(Node.kind), 1))}
+        elif old is not None:
+            begins = self._listens and key.name not in self._beating and 0 < _heartbeat(old) < _heartbeat(new)
+            if begins:
+                self._beating.add(key.name)
+            if _look(old) == _look(new):
+                return (key,) if begins else ()
         self._survey = None
-        if isinstance(new, Node) and (old is not None or self._concerns(ws, new)):
+        if key.name in self._news or (isinstance(new, Node) and (old is not None or self._concerns(ws, new))):
             return (key, *self._troubled)
         return self._troubled
+
+    def run(self, ctx: Context, due: Sequence[Key]) -> None:
+        """Looks at the nodes that are due; tells of those that came and went."""
+        for name, came in sorted(self._news.items()):
+            told = f"Registered Node {name} in Controller" if came else f"Removing Node {name} from Controller"
+            reason = "RegisteredNode" if came else "RemovingNode"
+            ctx.event(Key(Node.kind, "", name), reason, f"Node {name} event: {told}", source=_SOURCE)
+        self._news.clear()
+        super().run(ctx, due)
 
     def _lease(self, ws: Workspace, node: str) -> Lease | None:
         return ws.find(Lease, LEASES, node) if self._listens else None
@@ -258,7 +286,11 @@ class NodeLifecycle(Concern):
         return [Key.of(node) for node in nodes if isinstance(node, Node) and self._concerns(ws, node)]
 
     def _concerns(self, ws: Workspace, node: Node) -> bool:
-        return _needs_care(node) or self._lease(ws, node.metadata.name) is not None
+        return _needs_care(node) or self._is_heard(ws, node.metadata.name)
+
+    def _is_heard(self, ws: Workspace, node: str) -> bool:
+        """Whether there is a kubelet that reports."""
+        return node in self._beating or self._lease(ws, node) is not None
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """What is to be done about a node; None for one in order that nobody listens to."""
@@ -283,12 +315,12 @@ class NodeLifecycle(Concern):
     def _silent_at(self, ws: Workspace, node: Node, now: int) -> int:
         """When the kubelet has been silent for too long, unless it is heard before; 0 for one not listened to."""
         name = node.metadata.name
-        lease = self._lease(ws, name)
-        if lease is None or _is_silent(node):
+        if not self._is_heard(ws, name) or _is_silent(node):
             self._heard.pop(name, None)
             return 0
-        signs = [lease.spec.renew_time, *(c.last_heartbeat_time for c in node.status.conditions if c.type == "Ready")]
-        sign = max((parse_time(at) for at in signs if at), default=0)
+        lease = self._lease(ws, name)
+        renewed = None if lease is None else lease.spec.renew_time
+        sign = max(_heartbeat(node), parse_time(renewed) if renewed else 0)
         before, came = self._heard.get(name, (sign, now))
         if sign > before:
             came = min(now, came + sign - before)
@@ -324,6 +356,12 @@ class NodeLifecycle(Concern):
 
 def _grace(node: Node) -> int:
     return GRACE if readiness(node) else STARTUP_GRACE
+
+
+def _heartbeat(node: Node) -> int:
+    """When the kubelet reported last that the node is ready, or not; µs, 0 for never."""
+    times = (c.last_heartbeat_time for c in node.status.conditions if c.type == "Ready")
+    return max((parse_time(at) for at in times if at), default=0)
 
 
 def _look(node: Node) -> tuple[object, ...]:

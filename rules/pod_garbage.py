@@ -1,18 +1,23 @@
 """Pods that no kubelet will ever finish are removed, as kube-controller-manager's pod garbage collector does it.
 
+Of pods that have finished only so many are kept (``--terminated-pod-gc-threshold``): evicted ones go first, then the
+oldest.
+
 Kubernetes waits 40 s before it believes that a node is gone; here a node that isn't among the objects doesn't exist.
 A pod that ends on a node that fell silent stays, until somebody says that the node is out of service, by a taint.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Concern, Touched
+from rules.concern import Touched
 from rules.context import Context
 from rules.engine import Rule, m
+from rules.methods import MethodConcern
 from rules.node_zones import is_unready
 from rules.pods import disrupted, is_finished
 from rules.taints import OUT_OF_SERVICE
@@ -20,10 +25,12 @@ from state.objects import Node, Pod, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
 
+#: How many finished pods are kept.
+FINISHED = 12_500
 _REASON, _MESSAGE = "DeletionByPodGC", "PodGC: node no longer exists"
 
 
-def _remove(ctx: Context, key: Key, fact: Fact) -> None:
+def _remove(_: PodGarbage, ctx: Context, key: Key, fact: Fact) -> None:
     """Deletes the pod at once. If a finalizer holds it, it has failed: its Job goes by that."""
     pod = ctx.ws.find(Pod, key.namespace, key.name)
     assert pod is not None
@@ -52,12 +59,13 @@ RULES = (
         _remove,
         "{object} is being deleted, and its node {node} is not ready and marked as out of service",
     ),
+    Rule(
+        "garbage-finished-pod",
+        m.superfluous == True,  # noqa: E712
+        _remove,
+        "{object} has finished, as have many after it: no more than {kept} such pods are kept",
+    ),
 )
-
-
-def _pod_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    pod = change.new
-    return (change.key,) if isinstance(pod, Pod) and _fact(ws, pod) is not None else ()
 
 
 def _node_touched(ws: Workspace, change: Change) -> Iterable[Key]:
@@ -71,13 +79,45 @@ def _is_out_of_service(node: Node) -> bool:
     return any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints) and is_unready(node)
 
 
-class PodGarbage(Concern):
-    """Removes pods of nodes that don't exist or are out of service, and pods that end without having been on a node."""
+class PodGarbage(MethodConcern):
+    """Removes pods of nodes that don't exist or are out of service, pods that end without having been on a node, and
+    finished pods when there are more than ``finished`` of them.
+    """
 
     name: ClassVar[str] = "pod-garbage"
     subjects: ClassVar[Sequence[str]] = ("Pod",)
     rules: ClassVar[Sequence[Rule]] = RULES
-    watches: ClassVar[Mapping[str, Touched]] = {"Node": _node_touched, "Pod": _pod_touched}
+
+    def __init__(self, finished: int = FINISHED) -> None:
+        super().__init__()
+        self._most = finished
+        #: The finished pods, in the order in which they go.
+        self._finished: list[_Rank] = []
+
+    def attach(self, ws: Workspace) -> None:
+        """Ranks the finished pods."""
+        self._finished = sorted(rank for pod in ws.objects(Pod) if (rank := _rank(pod)) is not None)
+
+    @property
+    def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
+        """Pods, and the nodes that they are on."""
+        return {"Node": _node_touched, "Pod": self._pod_touched}
+
+    def _pod_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
+        pod = change.new
+        before, after = _rank(change.old), _rank(pod)
+        if before != after:
+            if before is not None:
+                del self._finished[bisect_left(self._finished, before)]
+            if after is not None:
+                insort(self._finished, after)
+        surplus = self._superfluous() if after is not None else []
+        return (change.key, *surplus) if isinstance(pod, Pod) and _fact(ws, pod) is not None else surplus
+
+    def _superfluous(self) -> list[Key]:
+        """The finished pods that are too many."""
+        surplus = self._finished[: max(0, len(self._finished) - self._most)]
+        return [Key("Pod", namespace, name) for _, _, name, namespace in surplus]
 
     def due_at_start(self, ws: Workspace) -> Iterable[Key]:
         """The pods about which there is something to decide."""
@@ -86,16 +126,36 @@ class PodGarbage(Concern):
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """Whether the pod's node exists and is in service, and whether the pod is ending; None for a pod in order."""
         pod = ws.find(Pod, key.namespace, key.name)
-        return None if pod is None else _fact(ws, pod)
+        if pod is None:
+            return None
+        rank = _rank(pod)
+        surplus = len(self._finished) - self._most
+        superfluous = rank is not None and surplus > 0 and rank < self._finished[surplus]
+        found = _fact(ws, pod, decided=superfluous)
+        return None if found is None else {**found, "superfluous": superfluous, "kept": self._most}
 
 
-def _fact(ws: Workspace, pod: Pod) -> Fact | None:
+#: Not evicted, age, name and namespace of a finished pod: what the order goes by in which they are removed.
+_Rank = tuple[bool, str, str, str]
+
+
+def _rank(obj: object) -> _Rank | None:
+    """The place of a pod among those that have finished; None for others, and for those that are being deleted."""
+    if not isinstance(obj, Pod) or not is_finished(obj) or obj.metadata.deletion_timestamp is not None:
+        return None
+    meta = obj.metadata
+    evicted = obj.status.phase == "Failed" and obj.status.reason == "Evicted"
+    return not evicted, meta.creation_timestamp or "", meta.name, meta.namespace
+
+
+def _fact(ws: Workspace, pod: Pod, *, decided: bool = False) -> Fact | None:
+    """What speaks against a pod; None for one in order, unless it is ``decided`` that there is something."""
     name = pod.spec.node_name or ""
     node = ws.find(Node, "", name) if name else None
     missing = bool(name) and node is None
     ending = pod.metadata.deletion_timestamp is not None
     out_of_service = ending and node is not None and _is_out_of_service(node)
-    if not missing and not out_of_service and (name or not ending):
+    if not missing and not out_of_service and (name or not ending) and not decided:
         return None
     return {
         "object": str(Key.of(pod)),

@@ -5,9 +5,13 @@ As the API server's registry of Services has it; ``rules.service_update`` puts i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from state.objects import ServicePort, ServiceSpec, replace
 
 NO_ADDRESS = "None"
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+_FORMER_TOPOLOGY_MODE = "service.kubernetes.io/topology-aware-hints"
 
 
 def is_headless(spec: ServiceSpec) -> bool:
@@ -27,14 +31,27 @@ def may_have_node_ports(spec: ServiceSpec) -> bool:
 
 def needs_node_ports(spec: ServiceSpec) -> bool:
     """Whether every port gets a node port; a LoadBalancer can do without (``allocateLoadBalancerNodePorts``)."""
-    return spec.type == "NodePort" or (
-        spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is not False
-    )
+    return spec.type == "NodePort" or (is_balanced(spec) and spec.allocate_load_balancer_node_ports is not False)
+
+
+def is_balanced(spec: ServiceSpec) -> bool:
+    """Whether a load balancer outside stands before the service."""
+    return spec.type == "LoadBalancer"
+
+
+def needs_external_policy(spec: ServiceSpec) -> bool:
+    """Whether the service is reached from outside, so that ``externalTrafficPolicy`` says something."""
+    return may_have_node_ports(spec) or (spec.type == "ClusterIP" and bool(spec.external_ips))
 
 
 def needs_health_port(spec: ServiceSpec) -> bool:
     """Whether the load balancer must ask each node if it has an endpoint (``healthCheckNodePort``)."""
-    return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
+    return is_balanced(spec) and spec.external_traffic_policy == "Local"
+
+
+def wants_zone_hints(annotations: Mapping[str, str]) -> bool:
+    """Whether a service with such annotations is to have hints by the CPU of the zones; the older name comes first."""
+    return annotations.get(_FORMER_TOPOLOGY_MODE, annotations.get(_TOPOLOGY_MODE)) in ("Auto", "auto")
 
 
 def trimmed(spec: ServiceSpec) -> ServiceSpec:
@@ -48,12 +65,11 @@ def trimmed(spec: ServiceSpec) -> ServiceSpec:
             "ip_family_policy": None,
             "internal_traffic_policy": None,
         }
-    if not may_have_node_ports(spec):
-        if any(port.node_port for port in spec.ports):
-            drop["ports"] = tuple(replace(port, node_port=None) for port in spec.ports)
-        if not (spec.type == "ClusterIP" and spec.external_ips):
-            drop["external_traffic_policy"] = None
-    if spec.type != "LoadBalancer":
+    if not may_have_node_ports(spec) and any(port.node_port for port in spec.ports):
+        drop["ports"] = tuple(replace(port, node_port=None) for port in spec.ports)
+    if not needs_external_policy(spec):
+        drop["external_traffic_policy"] = None
+    if not is_balanced(spec):
         drop |= {"allocate_load_balancer_node_ports": None, "load_balancer_class": None}
     if not needs_health_port(spec):
         drop["health_check_node_port"] = None

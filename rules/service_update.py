@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rules.service_fields import with_allocated
+from rules.service_fields import (
+    has_addresses,
+    is_balanced,
+    may_have_node_ports,
+    needs_external_policy,
+    needs_health_port,
+    with_allocated,
+)
 from state.objects import AnyObject, Service, ServiceSpec, replace
-
-_EXTERNAL = ("LoadBalancer", "NodePort")
 
 
 def updated_service(new: AnyObject, old: AnyObject) -> AnyObject:
@@ -22,27 +27,23 @@ def updated_service(new: AnyObject, old: AnyObject) -> AnyObject:
 
 
 def _without_type_dependent_fields(new: Service, old: Service) -> Service:
-    """Drops what only the old type had and nobody asked for anew (dropTypeDependentFields)."""
-    if _type(new) == _type(old):
-        return new
+    """Drops what only the old one had a use for and nobody asked for anew (dropTypeDependentFields)."""
     before, after = old.spec, new.spec
     changes: dict[str, Any] = {}
-    if _type(new) == "ExternalName" and after.cluster_ip == before.cluster_ip:
+    if has_addresses(before) and not has_addresses(after) and after.cluster_ip == before.cluster_ip:
         changes |= {"cluster_ip": None, "cluster_ips": (), "ip_families": (), "ip_family_policy": None}
-    if _type(old) in _EXTERNAL and _type(new) not in _EXTERNAL:
-        if _node_ports(after) <= _node_ports(before):
-            changes["ports"] = tuple(replace(port, node_port=None) for port in after.ports)
-        if after.external_traffic_policy == before.external_traffic_policy:
-            changes["external_traffic_policy"] = None
-    if _type(old) == "LoadBalancer":
-        for field in ("allocate_load_balancer_node_ports", "health_check_node_port", "load_balancer_class"):
-            if getattr(after, field) == getattr(before, field):
-                changes[field] = None
+    if may_have_node_ports(before) and not may_have_node_ports(after) and _node_ports(after) <= _node_ports(before):
+        changes["ports"] = tuple(replace(port, node_port=None) for port in after.ports)
+    dependent = {
+        "external_traffic_policy": needs_external_policy,
+        "health_check_node_port": needs_health_port,
+        "allocate_load_balancer_node_ports": is_balanced,
+        "load_balancer_class": is_balanced,
+    }
+    for field, needed in dependent.items():
+        if needed(before) and not needed(after) and getattr(after, field) == getattr(before, field):
+            changes[field] = None
     return replace(new, spec=replace(after, **changes)) if changes else new
-
-
-def _type(service: Service) -> str:
-    return service.spec.type or "ClusterIP"
 
 
 def _node_ports(spec: ServiceSpec) -> set[int]:

@@ -199,9 +199,13 @@ class Services(MethodConcern):
                 )
 
     def _check_ports(self, ws: Workspace, key: Key, spec: ServiceSpec) -> None:
-        wanted = [(f"spec.ports[{index}].nodePort", port.node_port) for index, port in enumerate(spec.ports)]
-        wanted.append(("spec.healthCheckNodePort", spec.health_check_node_port))
-        for path, number in wanted:
+        wanted = [
+            (f"spec.ports[{index}].nodePort: Invalid value: {port.node_port}", port.node_port)
+            for index, port in enumerate(spec.ports)
+        ]
+        health = spec.health_check_node_port
+        wanted.append((f"failed to allocate requested HealthCheck NodePort {health}", health))
+        for refusal, number in wanted:
             if not number:
                 continue
             if number not in self._ports:
@@ -210,7 +214,7 @@ class Services(MethodConcern):
                 why = "provided port is already allocated"
             else:
                 continue
-            raise _RefusedError(f"{path}: Invalid value: {number}: {why}")
+            raise _RefusedError(f"{refusal}: {why}")
 
     def _holder(self, ws: Workspace, number: _Number) -> Key:
         """Who has a number of all that ask for it."""

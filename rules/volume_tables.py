@@ -15,7 +15,7 @@ from rules.binding import (
     same_mode,
     size_of,
 )
-from rules.scheduling.volumes import claim_class, volume_class
+from rules.scheduling.volumes import BIND_COMPLETED, claim_class, volume_class
 from state import selectors
 from state.objects import AnyObject, PersistentVolume, PersistentVolumeClaim, Pod
 from state.snapshot import Change, Key, NsName
@@ -195,6 +195,18 @@ def claim_of(obj: AnyObject | None) -> NsName | None:
     """The claim that a volume points at, or None."""
     ref = obj.spec.claim_ref if isinstance(obj, PersistentVolume) else None
     return None if ref is None else (ref.namespace or "", ref.name or "")
+
+
+def waiting_in(obj: object) -> str | None:
+    """The class in which a claim waits for any volume; None if it doesn't."""
+    if not isinstance(obj, PersistentVolumeClaim) or obj.spec.volume_name:
+        return None
+    return None if BIND_COMPLETED in obj.metadata.annotations else claim_class(obj)
+
+
+def named_by(obj: object) -> str | None:
+    """The volume that a claim names, or None."""
+    return obj.spec.volume_name or None if isinstance(obj, PersistentVolumeClaim) else None
 
 
 def _add(table: dict[_K, dict[_V, None]], key: _K | None, item: _V) -> None:

@@ -6,6 +6,7 @@ released volume stays ``Released`` until it has done so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
@@ -22,6 +23,9 @@ from state.workspace import Workspace
 
 _NO_RECYCLER = "No recycler plugin found for the volume!"
 _NO_DELETER = 'error getting deleter volume plugin for volume "{}": no deletable volume plugin matched'
+#: The only directories of a host that are deleted with their volume.
+_DELETABLE_PATH = re.compile("/tmp/.")  # noqa: S108 - a path of somebody's node, as Kubernetes has it
+_KEPT_PATH = "host_path deleter only supports /tmp/.+ but received provided {}"
 #: What claimRef says when it names a claim that is there: is the claim bound, and where?
 _UNBOUND, _HERE, _ELSEWHERE = "unbound", "here", "elsewhere"
 
@@ -78,8 +82,9 @@ class VolumePhases(MethodConcern):
             "surplus": surplus,
             "policy": policy,
             "deletable": PROVISIONED_BY in annotations or spec.csi is not None,
-            "recyclable": spec.csi is not None,
-            "provisioner": annotations.get(PROVISIONED_BY) or (spec.csi.driver if spec.csi is not None else ""),
+            "disposable": spec.host_path is not None and _DELETABLE_PATH.search(spec.host_path.path) is not None,
+            "recyclable": any(source is not None for source in (spec.csi, spec.nfs, spec.host_path)),
+            "provisioner": annotations.get(PROVISIONED_BY) or (spec.csi.driver if spec.csi is not None else "somebody"),
             "message": clipped(volume.status.message or ""),
         }
 
@@ -98,7 +103,12 @@ class VolumePhases(MethodConcern):
         ctx.update(unbound(_find(ctx, key), ctx.now))
 
     def _fail_delete(self, ctx: Context, key: Key, _: Fact) -> None:
-        _fail(ctx, key, "VolumeFailedDelete", _NO_DELETER.format(key.name))
+        path = _find(ctx, key).spec.host_path
+        message = _NO_DELETER.format(key.name) if path is None else _KEPT_PATH.format(path.path)
+        _fail(ctx, key, "VolumeFailedDelete", message)
+
+    def _delete(self, ctx: Context, key: Key, _: Fact) -> None:
+        ctx.delete(_find(ctx, key))
 
     def _fail_recycle(self, ctx: Context, key: Key, _: Fact) -> None:
         _fail(ctx, key, "VolumeFailedRecycle", _NO_RECYCLER)
@@ -132,8 +142,14 @@ class VolumePhases(MethodConcern):
             why="claim {claim}, to which {name} was bound, does not need it any more; reclaim policy {policy}",
         ),
         Rule(
+            name="volume-dispose",
+            when=_RELEASED & (m.policy == "Delete") & (m.deletable == False) & (m.disposable == True),  # noqa: E712
+            then=_delete,
+            why="claim {claim} is gone, and {name} with it: it is a temporary directory of a host",
+        ),
+        Rule(
             name="volume-no-deleter",
-            when=_RELEASED & (m.policy == "Delete") & (m.deletable == False),  # noqa: E712
+            when=_RELEASED & (m.policy == "Delete") & (m.deletable == False) & (m.disposable == False),  # noqa: E712
             then=_fail_delete,
             why="{name} is to be deleted, but it was made by hand: nothing knows how to delete its data",
         ),

@@ -292,7 +292,7 @@ class Cluster:
 
     def __init__(self, count, metrics=(CPU_50,), **more):
         body = {"scaleTargetRef": REFERENCE, "maxReplicas": 10, "metrics": list(metrics), **more}
-        self.loop = Reconciler([deployment(count), autoscaler(body)], nodes=5, now=NOW)
+        self.loop = Reconciler(deployment(count), observed=[autoscaler(body)], nodes=5, now=NOW)
         self.now = NOW
         self.plan = self.loop.step()
 
@@ -400,7 +400,7 @@ def test_an_autoscaler_that_cannot_be_read_says_why():
     """With the place of the mistake."""
     with pytest.raises(AutoscalerError, match=r"maxReplicas"):
         spec_of(from_dict(autoscaler({"scaleTargetRef": REFERENCE, "maxReplicas": "many"})))
-    plan = Reconciler([autoscaler({"scaleTargetRef": REFERENCE})], now=NOW).step()
+    plan = Reconciler(observed=[autoscaler({"scaleTargetRef": REFERENCE})], now=NOW).step()
     assert any("scales nothing: spec: Object missing required field `maxReplicas`" in each.why for each in plan.notes)
 
 

@@ -19,7 +19,7 @@ from rules.pod_garbage import PodGarbage
 from state.defaults import default
 from state.dump import dump
 from state.load import from_dict
-from state.objects import CronJob, Job
+from state.objects import CronJob, CronJobStatus, Job, replace
 from state.snapshot import Key, Snapshot
 from state.times import format_time, parse_time
 
@@ -158,6 +158,10 @@ def finish(cycle, name, kind="Complete", at=NOW):
     cycle.ws.put(from_dict({**dump(job), "status": status}))
 
 
+def warnings(cycle):
+    return {(each.reason, each.message) for each in cycle.ctx.events if each.type == "Warning"}
+
+
 def due(minutes):
     return f"c-{(NOW + minutes * MINUTE) // MINUTE}"
 
@@ -211,6 +215,46 @@ def test_a_forbidden_start_is_made_up_for():
     cycle.settle(NOW + 21 * MINUTE)
     assert jobs(cycle) == [due(10), due(20)]
     assert cycle.ws.find(CronJob, "ns", "c").status.last_successful_time == "2026-01-01T00:21:00Z"
+
+
+def test_a_job_that_was_made_before_the_status_was_written_is_counted():
+    """After a stop in between, say: it is not made again, and runs as any other."""
+    cycle = loop(cronjob())
+    cycle.settle(NOW + 10 * MINUTE)
+    (name,) = jobs(cycle)
+    cron = cycle.ws.find(CronJob, "ns", "c")
+    cycle.ws.put(replace(cron, status=CronJobStatus()))
+    cycle.settle(NOW + 10 * MINUTE)
+    assert jobs(cycle) == [name]
+    status = cycle.ws.find(CronJob, "ns", "c").status
+    assert [each.name for each in status.active] == [name]
+    assert status.last_schedule_time == format_time(NOW + 10 * MINUTE)
+
+
+def test_a_job_that_somebody_else_made_is_told():
+    """``kubectl create job --from=cronjob/c`` makes one that c owns; it's none of the status."""
+    cycle = loop(cronjob())
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "c", "uid": "uid-c", "controller": True}
+    job = {"metadata": {"name": "by-hand", "namespace": "ns", "uid": "uid-j", "ownerReferences": [owner]}}
+    template = dump(cronjob())["spec"]["jobTemplate"]["spec"]
+    cycle.ws.put(default(from_dict({"apiVersion": "batch/v1", "kind": "Job", **job, "spec": template})))
+    cycle.settle(NOW)
+    message = "Saw a job that the controller did not create or forgot: by-hand"
+    assert warnings(cycle) == {("UnexpectedJob", message)}
+    assert cycle.ws.find(CronJob, "ns", "c").status.active == ()
+
+
+@pytest.mark.parametrize(("policy", "extra"), [("Allow", set()), ("Forbid", {"JobAlreadyActive"})])
+@pytest.mark.parametrize("times", [100, 101])
+def test_too_many_missed_times_are_told(policy, extra, times):
+    """More than 100; the latest counts all the same."""
+    cycle = loop(cronjob("* * * * *", concurrencyPolicy=policy))
+    cycle.settle(NOW + MINUTE)
+    cycle.ctx.events.clear()
+    cycle.settle(NOW + (1 + times) * MINUTE)
+    assert {each.reason for each in cycle.ctx.events} & {"JobAlreadyActive"} == extra
+    assert bool(warnings(cycle)) is (times > 100)
+    assert jobs(cycle) == [due(1)] + [due(1 + times)] * (policy == "Allow")
 
 
 def test_history_is_bounded():

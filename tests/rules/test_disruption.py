@@ -154,3 +154,16 @@ def test_an_empty_selector_takes_all_pods():
         live = budget(minAvailable=0)
         found, _ = status(replace(live, spec=replace(live.spec, selector=selector)), pod(0), pod(1))
         assert found.expected_pods == pods
+
+
+def test_pods_without_a_controller_are_told_of():
+    """A share of them is nobody's to know; the event names the selector as Kubernetes prints it."""
+    cycle = Cycle(Snapshot.of([budget(maxUnavailable=1), pod(1)]), concerns())
+    cycle.settle(NOW)
+    (event,) = cycle.ctx.events
+    assert (event.type, event.reason) == ("Warning", "UnmanagedPods")
+    assert event.message.startswith(
+        "Pods selected by this PodDisruptionBudget (selector: "
+        "&LabelSelector{MatchLabels:map[string]string{app: a,},MatchExpressions:[]LabelSelectorRequirement{},}) were "
+        "found to be unmanaged."
+    )

@@ -12,11 +12,19 @@ from recorded_cluster import ClusterPlayer, concerns
 from reconciler.cycle import Cycle
 from rules.backends import ZONE
 from rules.endpoint_mirroring import EndpointMirroring
-from rules.endpoint_places import CONTROLLER, MANAGED_BY
+from rules.endpoint_places import CONTROLLER, MANAGED_BY, SERVICE_NAME
 from rules.endpoint_slices import MAX_ENDPOINTS, pod_of
-from rules.endpoints import OVER_CAPACITY, EndpointPublication
+from rules.endpoints import (
+    ENDPOINTS_CONTROLLER,
+    ENDPOINTS_MANAGED_BY,
+    HEADLESS,
+    OVER_CAPACITY,
+    EndpointPublication,
+)
 from rules.garbage import Garbage
+from rules.port_order import slice_order
 from rules.services import Services
+from rules.trigger_times import ANNOTATION
 from state.defaults import default
 from state.objects import (
     Container,
@@ -234,11 +242,96 @@ def test_endpoints_group_ports_by_who_offers_them():
     metrics = Container(name="c", ports=(ContainerPort(container_port=9090, name="metrics"),))
     cycle = settled(pod(1), pod(2, containers=(metrics,)), service(ports=ports))
     subsets = cycle.ws.find(Endpoints, "ns", "s").subsets
-    assert [([p.name for p in s.ports], [a.ip for a in s.addresses]) for s in subsets] == [
-        (["m"], ["10.0.0.3"]),
-        (["web"], ["10.0.0.2", "10.0.0.3"]),
-    ]
+    assert {tuple(p.name for p in s.ports): [a.ip for a in s.addresses] for s in subsets} == {
+        ("m",): ["10.0.0.3"],
+        ("web",): ["10.0.0.2", "10.0.0.3"],
+    }
     assert sorted(tuple(p.name for p in s.ports) for s in slices(cycle)) == [("web",), ("web", "m")]
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        (
+            [("http", 8080, "TCP", None), ("https", 8443, "TCP", None), ("metrics", 9090, "TCP", None)],
+            ["https", "metrics", "http"],
+        ),
+        ([("dns", 53, "UDP", None), ("dns-tcp", 53, "TCP", None)], ["dns-tcp", "dns"]),
+        (
+            [
+                ("d", 4, "TCP", None),
+                ("c", 3, "SCTP", None),
+                ("b", 2, "TCP", None),
+                ("a", 1, "TCP", "kubernetes.io/h2c"),
+            ],
+            ["a", "b", "c", "d"],
+        ),
+    ],
+)
+def test_ports_of_endpoints_are_in_the_order_of_their_hashes(ports, expected):
+    """As a real control plane orders them; those of a slice have another order, as they are printed differently."""
+    given_ports = tuple(
+        ServicePort(name=name, port=number, target_port=number, protocol=protocol, app_protocol=app_protocol)
+        for name, number, protocol, app_protocol in ports
+    )
+    cycle = settled(pod(1), service(ports=given_ports))
+    assert [port.name for port in cycle.ws.find(Endpoints, "ns", "s").subsets[0].ports] == expected
+    of_slice = slices(cycle)[0].ports
+    assert of_slice == tuple(sorted(of_slice, key=slice_order))
+    assert sorted(port.name for port in of_slice) == sorted(expected)
+
+
+def test_labels_that_only_slices_reserve_are_copied_to_endpoints():
+    """Endpoints reserve but the one for headless services."""
+    known = service()
+    labels = {"app": "a", SERVICE_NAME: "other", MANAGED_BY: "me", HEADLESS: ""}
+    cycle = settled(pod(1), replace(known, metadata=replace(known.metadata, labels=labels)))
+    assert cycle.ws.find(Endpoints, "ns", "s").metadata.labels == {
+        "app": "a",
+        SERVICE_NAME: "other",
+        MANAGED_BY: "me",
+        ENDPOINTS_MANAGED_BY: ENDPOINTS_CONTROLLER,
+    }
+    assert slices(cycle)[0].metadata.labels == {"app": "a", SERVICE_NAME: "s", MANAGED_BY: CONTROLLER}
+
+
+def test_what_is_published_says_when_that_happened_which_it_is_for():
+    """The service's creation, and then the first change of a pod's readiness; nothing where only pods are gone."""
+
+    def turned(number, at, *, ready=True):
+        changed = pod(number, ready=ready)
+        condition = replace(changed.status.conditions[0], last_transition_time=at)
+        return replace(changed, status=replace(changed.status, conditions=(condition,)))
+
+    def told(cycle):
+        objects = [cycle.ws.find(Endpoints, "ns", "s"), *slices(cycle)]
+        return {obj.metadata.annotations.get(ANNOTATION) for obj in objects}
+
+    first, second, third = (f"2026-01-01T00:00:0{second}Z" for second in (1, 2, 3))
+    known = service()
+    known = replace(known, metadata=replace(known.metadata, creation_timestamp=second))
+    cycle = settled(turned(1, first), turned(2, first), known)
+    assert told(cycle) == {second}
+    cycle.ws.put(turned(1, third, ready=False))
+    cycle.settle(NOW)
+    assert told(cycle) == {third}
+    assert_settled(cycle, network, NOW)
+    cycle.ws.remove(Key("Pod", "ns", "p0001"))
+    cycle.settle(NOW)
+    assert told(cycle) == {None}
+
+
+def test_a_service_that_is_being_deleted_gets_no_more_slices():
+    """Those that it has follow its pods."""
+    known = service()
+    meta = replace(known.metadata, deletion_timestamp="2026-01-01T00:00:00Z", finalizers=("x.y/z",))
+    assert slices(settled(pod(1), replace(known, metadata=meta))) == []
+    cycle = settled(pod(1), known)
+    live = cycle.ws.find(Service, "ns", "s")
+    cycle.ws.put(replace(live, metadata=meta))
+    cycle.ws.put(pod(2))
+    cycle.settle(NOW)
+    assert sizes(cycle) == [2]
 
 
 def test_endpoints_are_truncated_beyond_a_thousand():
@@ -321,6 +414,64 @@ def test_hand_written_endpoints_are_mirrored_and_kept_up():
     cycle.ws.put(replace(live, metadata=replace(live.metadata, labels=labels)))
     cycle.settle(NOW)
     assert slices(cycle) == []
+
+
+def test_mirrored_endpoints_are_repacked_first():
+    """Subsets with the same ports are one slice, whose address is not ready if it is so anywhere; a port more of one
+    address makes it another slice.
+    """
+    web, metrics = EndpointPort(name="web", port=80), EndpointPort(name="metrics", port=81)
+    one, two, three = (EndpointAddress(ip=f"192.0.2.{number}") for number in (1, 2, 3))
+    subsets = (
+        EndpointSubset(addresses=(one,), ports=(web,)),
+        EndpointSubset(addresses=(two,), not_ready_addresses=(one,), ports=(web,)),
+        EndpointSubset(addresses=(three,), ports=(web, metrics)),
+    )
+    given_by_hand = Endpoints(metadata=ObjectMeta(name="s", namespace="ns", uid="uid-e"), subsets=subsets)
+    cycle = settled(service(selector={}), given_by_hand)
+    found = {
+        tuple(sorted(port.name for port in slice_.ports)): {
+            e.addresses[0]: e.conditions.ready for e in slice_.endpoints
+        }
+        for slice_ in slices(cycle)
+    }
+    assert found == {
+        ("web",): {"192.0.2.2": True, "192.0.2.3": True, "192.0.2.1": False},
+        ("metrics",): {"192.0.2.3": True},
+    }
+
+
+def test_a_mirrored_slice_takes_other_ports_rather_than_go():
+    """It then loses the name that its own was made of where it has the same ports, as the controller sends none."""
+    subset = EndpointSubset(addresses=(EndpointAddress(ip="192.0.2.1"),), ports=(EndpointPort(port=80),))
+    given_by_hand = Endpoints(metadata=ObjectMeta(name="s", namespace="ns", uid="uid-e"), subsets=(subset,))
+    cycle = settled(service(selector={}), given_by_hand)
+    (before,) = slices(cycle)
+    live = cycle.ws.find(Endpoints, "ns", "s")
+    cycle.ws.put(replace(live, subsets=(replace(subset, ports=(EndpointPort(port=81),)),)))
+    cycle.settle(NOW)
+    (after,) = slices(cycle)
+    assert (after.metadata.name, after.ports[0].port) == (before.metadata.name, 81)
+    assert after.metadata.generate_name == "s-"
+    live = cycle.ws.find(Endpoints, "ns", "s")
+    cycle.ws.put(replace(live, metadata=replace(live.metadata, labels={"x": "y"})))
+    cycle.settle(NOW)
+    assert (slices(cycle)[0].metadata.labels["x"], slices(cycle)[0].metadata.generate_name) == ("y", None)
+
+
+def test_of_a_subset_a_thousand_addresses_are_mirrored():
+    """That some are left out is told in an event."""
+    addresses = tuple(EndpointAddress(ip=f"192.0.{number // 250}.{number % 250 + 1}") for number in range(1001))
+    subset = EndpointSubset(addresses=addresses, ports=(EndpointPort(port=80),))
+    given_by_hand = Endpoints(metadata=ObjectMeta(name="s", namespace="ns", uid="uid-e"), subsets=(subset,))
+    cycle = settled(service(selector={}), given_by_hand)
+    assert sizes(cycle) == [1000]
+    assert [(event.reason, event.message) for event in cycle.ctx.events] == [
+        (
+            "TooManyAddressesToMirror",
+            "A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 1 addresses were skipped",
+        )
+    ]
 
 
 def test_endpoints_of_no_service():

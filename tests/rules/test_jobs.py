@@ -405,3 +405,18 @@ def test_creates_more_than_a_burst_in_several_passes(mode):
     """No look at a Job creates more than ``BURST`` pods, and yet all come."""
     cycle = loop(job(completions=BURST + 1, parallelism=BURST + 1, completionMode=mode))
     assert len(active(cycle)) == BURST + 1
+
+
+def test_that_more_have_succeeded_than_were_wanted_is_told():
+    """Fewer completions may be wanted by now, or two pods have ended at once."""
+    cycle = loop(job(completions=3, parallelism=3))
+    for pod in active(cycle):
+        cycle.ws.put(replace(pod, spec=replace(pod.spec, node_name="n"), status=replace(pod.status, phase="Succeeded")))
+    known = live(cycle)
+    cycle.ws.put(replace(known, spec=replace(known.spec, completions=2)))
+    cycle.ctx.start(NOW)
+    cycle.settle(NOW)
+    assert [(e.type, e.reason) for e in cycle.ctx.events] == [
+        ("Warning", "TooManySucceededPods"),
+        ("Normal", "Completed"),
+    ]

@@ -353,6 +353,39 @@ def test_a_node_without_a_lease_is_not_listened_to():
     assert loop(node(), lease()).wake_at is None
 
 
+def test_a_node_without_a_lease_that_has_reported_again_is_listened_to():
+    """A status that was written once may be by hand; one that is written again is a kubelet's."""
+    cycle = loop(node(), of=listeners)
+    cycle.ws.put(node(since=NOW + 10 * SECOND))
+    settle(cycle, NOW + 10 * SECOND)
+    assert cycle.wake_at == NOW + 60 * SECOND
+    settle(cycle, NOW + 60 * SECOND)
+    assert status_of(cycle).status == "Unknown"
+    quiet = loop(node())
+    quiet.ws.put(node(since=NOW + 10 * SECOND))
+    settle(quiet, NOW + 10 * SECOND)
+    assert quiet.wake_at is None
+
+
+def test_nodes_that_come_and_go_are_told_of():
+    """Not those that were there before; and not in a plan, where nobody watches."""
+    cycle = loop(node("old"), of=listeners)
+    assert cycle.ctx.events == []
+    cycle.ctx.start(NOW)
+    cycle.ws.put(node("new"))
+    cycle.settle(NOW)
+    cycle.ws.remove(Key("Node", "", "new"))
+    cycle.settle(NOW)
+    assert [(str(e.target), e.type, e.reason, e.message) for e in cycle.ctx.events] == [
+        ("node/new", "Normal", "RegisteredNode", "Node new event: Registered Node new in Controller"),
+        ("node/new", "Normal", "RemovingNode", "Node new event: Removing Node new from Controller"),
+    ]
+    silent = loop(node("old"))
+    silent.ws.put(node("new"))
+    silent.settle(NOW)
+    assert silent.ctx.events == []
+
+
 def test_a_node_that_reports_that_it_is_not_ready_keeps_its_pods_status():
     """Its kubelet is there, and says itself how they are."""
     cycle = loop(node(ready="False"), node("other"), running())

@@ -157,3 +157,33 @@ def test_a_stateful_sets_pod_on_a_silent_node_has_no_second():
     (second,) = cycle.ws.objects(Pod)
     assert (second.metadata.name, second.spec.node_name) == (made.metadata.name, None)
     assert cycle.ws.objects(StatefulSet)[0].status.replicas == 1
+
+
+def finished(name, second, phase="Succeeded", reason=None):
+    made = f"2026-01-01T00:00:{second:02}Z"
+    meta = ObjectMeta(name=name, namespace="ns", uid=name, creation_timestamp=made)
+    return Pod(metadata=meta, spec=PodSpec(node_name="n"), status=PodStatus(phase=phase, reason=reason))
+
+
+def names(cycle):
+    return sorted(each.metadata.name for each in cycle.ws.objects(Pod))
+
+
+def test_of_finished_pods_the_newest_are_kept():
+    """Evicted ones go before others, however young; those that run don't count."""
+
+    def two():
+        return [PodGarbage(finished=2)]
+
+    evicted = finished("evicted", 9, "Failed", "Evicted")
+    running = finished("running", 0, "Running")
+    cycle = loop(node(), finished("b", 2), finished("a", 1), finished("c", 3), evicted, running, of=two)
+    assert names(cycle) == ["b", "c", "running"]
+    assert_settled(cycle, two, NOW)
+    cycle.ws.put(replace(running, status=PodStatus(phase="Failed")))
+    cycle.settle(NOW)
+    assert names(cycle) == ["b", "c"]
+    cycle.ws.put(finished("d", 4))
+    cycle.ws.remove(Key("Pod", "ns", "b"))
+    cycle.settle(NOW)
+    assert names(cycle) == ["c", "d"]

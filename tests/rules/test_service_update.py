@@ -66,6 +66,15 @@ def test_fields_of_a_load_balancer_go_with_the_type():
     assert node_ports(new) == [30080]
 
 
+def test_the_health_check_port_goes_with_the_local_policy():
+    """Of the same type still."""
+    old = service("LoadBalancer", external_traffic_policy="Local", health_check_node_port=31000)
+    new = service("LoadBalancer", external_traffic_policy="Cluster", health_check_node_port=31000)
+    assert updated_service(new, old).spec.health_check_node_port is None
+    other = service("LoadBalancer", external_traffic_policy="Cluster", health_check_node_port=31001)
+    assert updated_service(other, old).spec.health_check_node_port == 31001
+
+
 @pytest.mark.parametrize("obj", [OLD, ConfigMap(metadata=ObjectMeta(name="c"))])
 def test_an_update_without_a_change_is_none(obj):
     assert updated_service(obj, obj) == obj

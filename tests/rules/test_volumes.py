@@ -19,7 +19,9 @@ from rules.volumes import VolumePhases
 from state.defaults import default
 from state.objects import (
     CSIPersistentVolumeSource,
+    HostPathVolumeSource,
     LabelSelector,
+    LocalVolumeSource,
     ObjectMeta,
     ObjectReference,
     Opaque,
@@ -38,6 +40,8 @@ from state.objects import (
 )
 from state.snapshot import Key, Snapshot
 
+DIRECTORY = {"host_path": HostPathVolumeSource(path="/data")}
+DISK = {"local": LocalVolumeSource(path="/disk")}
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 
 
@@ -64,7 +68,7 @@ def test_does_as_recorded(name):
 
 def volume(name, size="1Gi", modes=("ReadWriteOnce",), *, cls="c", ref=None, annotations=None, labels=None, **spec):
     meta = ObjectMeta(name=name, uid=f"uid-{name}", annotations=annotations or {}, labels=labels or {})
-    if "csi" not in spec:
+    if not {"csi", "host_path", "local"} & spec.keys():
         spec["nfs"] = Opaque({"server": "192.0.2.1", "path": "/"})
     spec = PersistentVolumeSpec(
         capacity={"storage": size}, access_modes=modes, storage_class_name=cls, claim_ref=ref, **spec
@@ -251,7 +255,9 @@ def test_a_claim_that_another_volume_serves_lets_the_rest_go():
         ("Delete", {"csi": CSIPersistentVolumeSource(driver="d", volume_handle="h")}, "Released", "waits for d"),
         ("Recycle", {"csi": CSIPersistentVolumeSource(driver="d", volume_handle="h")}, "Released", "to scrub it"),
         ("Delete", {}, "Failed", 'error getting deleter volume plugin for volume "v"'),
-        ("Recycle", {}, "Failed", "No recycler plugin found for the volume!"),
+        ("Delete", DIRECTORY, "Failed", "host_path deleter only supports /tmp/.+ but received provided /data"),
+        ("Recycle", DIRECTORY, "Released", "to scrub it"),
+        ("Recycle", DISK, "Failed", "No recycler plugin found for the volume!"),
     ],
 )
 def test_a_claim_that_goes_releases_its_volume(policy, fields, phase, note):
@@ -266,6 +272,38 @@ def test_a_claim_that_goes_releases_its_volume(policy, fields, phase, note):
     cycle.settle(NOW)
     assert live_claim(cycle).spec.volume_name is None
     assert_settled(cycle, storage, NOW)
+
+
+def test_who_names_a_volume_or_is_named_by_it_comes_before_who_takes_any():
+    """Though its name comes later."""
+    for wants in (claim("z", volume_name="v"), claim("z")):
+        cycle = settled(claim("a"), wants)
+        ref = None if wants.spec.volume_name else reference("z", None)
+        cycle.ws.put(volume("v", ref=ref))
+        cycle.settle(NOW)
+        assert [cycle.ws.find(PersistentVolumeClaim, "ns", name).status.phase for name in "az"] == ["Pending", "Bound"]
+
+
+def test_a_temporary_directory_goes_with_its_claim():
+    """As the hostPath plugin deletes it: only beneath /tmp."""
+    path = HostPathVolumeSource(path="/tmp/x")
+    cycle = settled(volume("v", persistent_volume_reclaim_policy="Delete", host_path=path), claim("a"))
+    cycle.ctx.delete(live_claim(cycle))
+    cycle.settle(NOW)
+    assert cycle.ws.get(VOLUME) is None
+
+
+def test_a_claim_that_asks_for_more_waits_for_somebody_to_expand_its_volume():
+    """It says so once, as the expand controller does."""
+    cycle = settled(volume("v"), claim("a"))
+    live = live_claim(cycle)
+    more = VolumeResourceRequirements(requests={"storage": "2Gi"})
+    cycle.ctx.start(NOW)
+    cycle.ws.put(replace(live, spec=replace(live.spec, resources=more)))
+    cycle.settle(NOW)
+    assert [(event.type, event.reason, event.message) for event in cycle.ctx.events] == [
+        ("Normal", "ExternalExpanding", "waiting for an external controller to expand this PVC")
+    ]
 
 
 def test_a_claim_that_lost_its_volume_is_lost():
