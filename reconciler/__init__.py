@@ -1,7 +1,7 @@
 """Kubernetes' control loop as a pure function with real hands.
 
 ``reconcile(desired, observed)`` gives a plan: what Kubernetes would do, and why. ``simulate`` lets time pass on
-simulated nodes. ``Reconciler`` stays warm from one change to the next.
+simulated nodes. ``Reconciler`` stays warm from one change to the next. ``Cluster`` is the Kubernetes API in process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.api import Reconciler, reconcile
+    from reconciler.apiserver.status import ApiError
+    from reconciler.cluster import Cluster
     from reconciler.cycle import OscillationError
     from reconciler.explain import Explanation
     from reconciler.plan import Plan
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from state.errors import InvalidObject, StateError
 
 __all__ = [
+    "ApiError",
+    "Cluster",
     "Explanation",
     "InvalidObject",
     "OscillationError",
@@ -29,6 +33,8 @@ __all__ = [
     "simulate",
 ]
 _PLACES = {
+    "ApiError": "reconciler.apiserver.status",
+    "Cluster": "reconciler.cluster",
     "Explanation": "reconciler.explain",
     "InvalidObject": "state.errors",
     "OscillationError": "reconciler.cycle",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply import applied, apply, patched, place, place_key, prepare, prune, update
+from reconciler.apply import PatchType, applied, apply, is_report, patched, place, place_key, prepare, prune, update
 from reconciler.cycle import Cycle
 from reconciler.drivers.network.base import NetworkDriver
 from reconciler.drivers.runtime.base import RuntimeDriver
@@ -18,8 +18,9 @@ from reconciler.nodes import parse_nodes
 from reconciler.observed import observation_problems
 from reconciler.plan import Plan
 from reconciler.profiles import SchedulerLike, profiles_of
+from reconciler.untyped import DEFINITION, definitions_of
 from rules import Concern, make_concerns
-from rules.garbage import delete_with_policy
+from rules.admission import ForbiddenError, deletion_problem
 from rules.placement import Placement
 from rules.scheduling import DEFAULT, Profile
 from rules.strategies import on_create
@@ -166,7 +167,9 @@ class Reconciler:
     def _observed(self, observed: Manifests) -> Snapshot:
         loaded = self._load(observed)
         objects, refused = [], []
-        for obj, origin in zip(map(complete, loaded.objects), loaded.origins, strict=True):
+        definitions = definitions_of(loaded.objects)
+        for each, origin in zip(loaded.objects, loaded.origins, strict=True):
+            obj = complete(each, definitions)
             problems = observation_problems(obj)
             if problems:
                 refused.append(Refusal(origin=origin, key=Key.of(obj), problems=problems))
@@ -196,18 +199,19 @@ class Reconciler:
         """
         loaded = self._load(desired)
         placed: dict[Key, AnyObject] = {}
-        for obj in map(place, loaded.objects):
+        definitions = [*definitions_of(loaded.objects), *self.ws.table(DEFINITION).values()]
+        for obj in (place(each, definitions) for each in loaded.objects):
             key = Key.of(obj)
             if key in placed:
                 self._warnings.append(f"{key} is desired more than once; the last manifest counts")
             placed[key] = obj
-        wanted, refused = prepare(self._cycle.ws, placed.values())
+        wanted, refused = prepare(self.ws, placed.values(), self.ws.table(DEFINITION).values())
         self._refuse(refused)
         apply(self._cycle.ctx, wanted)
         if prune_others:
             named = [refusal.key for refusal in loaded.refused]
             if None not in named:
-                kept = {*placed, *(place_key(key) for key in named if key is not None)}
+                kept = {*placed, *(place_key(key, definitions) for key in named if key is not None)}
                 prune(self._cycle.ctx, applied(self.ws) - kept)
 
     def delete(self, target: str | Key, *, policy: str | None = None, grace_period: int | None = None) -> bool:
@@ -216,7 +220,7 @@ class Reconciler:
         ``policy`` is the propagationPolicy (Background, Foreground, Orphan), ``grace_period`` in seconds.
 
         Raises:
-            StateError: there is no such policy.
+            StateError: there is no such policy, or the object may not be deleted.
         """
         if policy not in _POLICIES:
             raise StateError(f"propagation policy {policy!r}: expected Background, Foreground or Orphan")
@@ -224,23 +228,26 @@ class Reconciler:
         obj = self.ws.get(key)
         if obj is None:
             return False
+        problem = deletion_problem(obj)
+        if problem is not None:
+            raise ForbiddenError(key.kind, obj.metadata, problem)
         self._cycle.ctx.because("delete", {"object": str(key)}, "{object} is to be deleted")
-        delete_with_policy(self._cycle.ctx, obj, policy, grace_period)
+        self._cycle.ctx.delete(obj, grace_period, policy=policy)
         return True
 
-    def patch(self, target: str | Key, patch: dict[str, Any]) -> None:
-        """Changes an object by a JSON merge patch; one that has a ``status`` alone reports it, as a kubelet would.
+    def patch(self, target: str | Key, patch: Any, form: PatchType = "merge") -> None:
+        """Changes an object as a PATCH request of this form does. What a patch says of the status is reported, as a
+        kubelet would; one that changes nothing else is no action.
 
         Raises:
             InvalidObject: the object would not be valid; every problem.
-            StateError: there is no such object.
+            StateError: there is no such object, the patch makes no sense or is for another revision of it, or admission
+                doesn't let the change in.
         """
         key = self._key(target)
-        wanted = patched(self.ws, key, patch)
-        if isinstance(wanted, Refusal):
-            raise LoadError([wanted])
-        if set(patch) == {"status"}:
-            if wanted != self.ws.get(key):
+        live, wanted = self.ws.get(key), patched(self.ws, key, patch, form)
+        if live is not None and is_report(wanted, live):
+            if wanted != live:
                 self.ws.put(wanted)
             return
         self._cycle.ctx.because("patch", {"object": str(key)}, "{object} is to be changed")
@@ -333,11 +340,11 @@ def _initial_namespaces(now: int) -> list[Namespace]:
     return [Namespace(metadata=ObjectMeta(name=name, creation_timestamp=since)) for name in _INITIAL_NAMESPACES]
 
 
-def complete(obj: AnyObject) -> AnyObject:
+def complete(obj: AnyObject, definitions: Iterable[AnyObject] = ()) -> AnyObject:
     """An observed object, completed where a hand-written one says less than an API server would: namespace, defaults,
     and a uid, so that others can be owned by it.
     """
-    placed = default(place(obj))
+    placed = default(place(obj, definitions))
     if placed.metadata.uid:
         return placed
     return on_create(replace(placed, metadata=replace(placed.metadata, uid=make_uid(Key.of(placed), 0))))

@@ -7,26 +7,36 @@ somebody else added.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import orjson
 
+from reconciler import untyped
+from reconciler.apiserver.patches import json_patch, merge_patch
+from reconciler.apiserver.status import ApiError
+from reconciler.apiserver.strategic import strategic_patch
 from reconciler.limits import too_much
-from reconciler.merge import merge_patched, three_way_merge
+from reconciler.merge import three_way_merge
 from reconciler.observed import time_problems
-from rules.admission import ForbiddenError, admit, admit_update
+from rules.admission import ForbiddenError, admit, admit_update, change_problem, deletion_problem
 from rules.context import Context
-from rules.service_update import updated_service
+from rules.strategies import Traits, prepare_create, prepare_status, prepare_update, traits_of, with_status_of
 from state.defaults import default
 from state.dump import dump
-from state.errors import StateError
+from state.errors import InvalidObject, Problem, StateError
 from state.identity import generated_name
-from state.load import Refusal, from_dict
-from state.objects import KINDS, AnyObject, Namespace, Node, ObjectMeta, kind_key, replace
+from state.load import LoadError, Refusal, from_dict
+from state.objects import KINDS, AnyObject, CustomObject, Namespace, Node, Object, ObjectMeta, kind_key, replace
 from state.snapshot import Key
 from state.validation import validate, validate_update
 from state.workspace import Workspace
 
+if TYPE_CHECKING:
+    from reconciler.apiserver.messages import Merged
+    from reconciler.apiserver.resources import Resource
+
+#: RFC 6902, RFC 7386, and Kubernetes' own for its kinds.
+PatchType = Literal["json", "merge", "strategic"]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SYSTEM_FIELDS = (
     "creationTimestamp",
@@ -44,6 +54,7 @@ _ORDER = {
     for position, kind in enumerate(
         (
             "Namespace",
+            untyped.DEFINITION,
             "PriorityClass",
             "ResourceQuota",
             "LimitRange",
@@ -71,18 +82,20 @@ _ORDER = {
         )
     )
 }
+#: Under whose names notes are left here.
+_OWN_RULES = ("apply", "prune")
 _CREATED = "{object} is desired and does not exist"
 _CHANGED = "{object} is to be as its manifest says"
 _NAMESPACE = "namespace {namespace} is named by {object} and does not exist"
 _PRUNED = "{object} is not among the desired objects any more"
 
 
-def place(obj: AnyObject) -> AnyObject:
+def place(obj: AnyObject, definitions: Iterable[AnyObject] = ()) -> AnyObject:
     """Completes an object's identity: namespace "default" where its kind has one and it names none; a name for
     ``generateName`` that depends on the manifest alone, so that applying it again finds the same object.
     """
     meta = obj.metadata
-    namespace = place_key(Key.of(obj)).namespace
+    namespace = place_key(Key.of(obj), definitions).namespace
     name = meta.name
     if not name and meta.generate_name:
         name = generated_name(meta.generate_name, orjson.dumps(dump(obj), option=orjson.OPT_SORT_KEYS).decode())
@@ -91,12 +104,13 @@ def place(obj: AnyObject) -> AnyObject:
     return replace(obj, metadata=replace(meta, name=name, namespace=namespace))
 
 
-def place_key(key: Key) -> Key:
-    """The key with the namespace in which the object is placed."""
+def place_key(key: Key, definitions: Iterable[AnyObject] = ()) -> Key:
+    """The key with the namespace in which the object is placed; the definitions are of kinds without a type."""
     kind = KINDS.get(key.kind)
-    if kind is None:
+    namespaced = kind.namespaced if kind is not None else untyped.is_namespaced(key.kind, definitions)
+    if namespaced is None:
         return key
-    return key._replace(namespace=(key.namespace or "default") if kind.namespaced else "")
+    return key._replace(namespace=(key.namespace or "default") if namespaced else "")
 
 
 def in_order(objects: Iterable[AnyObject]) -> list[AnyObject]:
@@ -111,45 +125,85 @@ class Lookup(Protocol):
         """The object, or None."""
 
 
-def prepare(ws: Lookup, objects: Iterable[AnyObject]) -> tuple[list[AnyObject], list[Refusal]]:
+def prepare(
+    ws: Lookup, objects: Iterable[AnyObject], definitions: Iterable[AnyObject] = ()
+) -> tuple[list[AnyObject], list[Refusal]]:
     """Merges placed objects (see ``place``) with what is live, and checks them. Writes nothing.
 
-    Returns the objects to be stored, in the order of applying, and the refusals with every problem.
+    ``definitions`` are the CustomResourceDefinitions beside those among the objects. Returns the objects to be stored,
+    in the order of applying, and the refusals with every problem.
     """
-    wanted, refused = [], []
+    wanted: list[AnyObject] = []
+    refused = []
+    known = list(definitions)
     for obj in in_order(objects):
-        merged = _merged(obj, ws.get(Key.of(obj)))
-        if isinstance(merged, Refusal):
-            refused.append(merged)
-        else:
-            wanted.append(merged)
+        key = Key.of(obj)
+        try:
+            merged = _merged(obj, ws.get(key), untyped.resource_of(obj, known))
+        except InvalidObject as error:
+            refused.append(Refusal(origin=str(key), key=key, problems=error.problems))
+            continue
+        wanted.append(merged)
+        if key.kind == untyped.DEFINITION:
+            known.insert(0, merged)
     return wanted, refused
+
+
+def _definitions(ws: Workspace) -> Iterable[AnyObject]:
+    return ws.table(untyped.DEFINITION).values()
 
 
 def apply(ctx: Context, wanted: Iterable[AnyObject]) -> None:
     """Stores prepared objects; one that is as it should be already is no action. Of one that admission doesn't let in a
-    note says why.
+    note says why, until something else is applied.
     """
+    for subject in [each for each in ctx.refusals if each[0] in _OWN_RULES]:
+        ctx.clear(*subject)
     for obj in wanted:
         key = Key.of(obj)
         ensure_namespace(ctx, obj)
         if ctx.ws.get(key) is None:
             ctx.because("apply", {"object": str(key)}, _CREATED, key)
-            ctx.clear("apply", key)
-            try:
-                ctx.create(admit(ctx.ws, obj))
-            except ForbiddenError as refusal:
-                ctx.refused(refusal)
+            write = _create
         else:
-            ctx.because("apply", {"object": str(key)}, _CHANGED)
-            update(ctx, obj)
+            ctx.because("apply", {"object": str(key)}, _CHANGED, key)
+            write = update
+        try:
+            write(ctx, obj)
+        except ForbiddenError as refusal:
+            ctx.refused(refusal)
 
 
 def update(ctx: Context, obj: AnyObject) -> None:
-    """Stores a changed object; one being deleted of which the change takes the last finalizer is gone."""
-    meta = ctx.update(obj).metadata
-    if meta.deletion_timestamp is not None and not meta.finalizers and not meta.deletion_grace_period_seconds:
-        ctx.delete(obj, 0)
+    """Stores a changed object.
+
+    Raises:
+        ForbiddenError: admission doesn't let the change in.
+    """
+    live = ctx.ws.get(Key.of(obj))
+    problem = None if live is None else change_problem(ctx.ws, obj, live)
+    if problem is not None:
+        raise ForbiddenError(kind_key(obj), obj.metadata, problem)
+    ctx.update(obj)
+
+
+def _create(ctx: Context, obj: AnyObject) -> None:
+    """Raises ForbiddenError: admission doesn't let it in."""
+    traits = _traits(obj, untyped.resource_of(obj, _definitions(ctx.ws)))
+    if traits.is_counted:
+        obj = replace(obj, metadata=replace(obj.metadata, generation=1))
+    ctx.create(admit(ctx.ws, default(prepare_create(traits, obj, ctx.now))))
+
+
+def _traits(obj: AnyObject, resource: Resource | None) -> Traits:
+    return traits_of(type(obj)) if resource is None else resource.traits
+
+
+def _declared(obj: AnyObject, resource: Resource | None) -> Merged | None:
+    """What declares the merge keys of an object's lists."""
+    if isinstance(obj, Object):
+        return type(obj)
+    return None if resource is None else resource.merged
 
 
 def applied(ws: Workspace) -> set[Key]:
@@ -166,31 +220,51 @@ def prune(ctx: Context, keys: Iterable[Key]) -> None:
     """Deletes objects that were applied before and are desired no more."""
     for key in sorted(keys):
         obj = ctx.ws.get(key)
-        if obj is not None:
-            ctx.because("prune", {"object": str(key)}, _PRUNED)
-            ctx.delete(obj)
+        if obj is None:
+            continue
+        ctx.because("prune", {"object": str(key)}, _PRUNED, key)
+        problem = deletion_problem(obj)
+        if problem is None:
+            ctx.delete(obj, policy="Background")
+        else:
+            ctx.refused(ForbiddenError(key.kind, obj.metadata, problem))
 
 
-def _merged(obj: AnyObject, live: AnyObject | None) -> AnyObject | Refusal:
-    """The object as it is to be stored, before admission."""
-    key = Key.of(obj)
+def _merged(obj: AnyObject, live: AnyObject | None, resource: Resource | None) -> AnyObject:
+    """The object as it is to be stored, before admission.
+
+    Raises:
+        InvalidObject: it isn't valid.
+    """
     manifest = _manifest(obj)
     if live is None:
-        wanted = default(from_dict(_with_last_applied(manifest, manifest)))
-        problems = (*validate(wanted), *too_much(wanted))
+        wanted = default(untyped.completed(from_dict(_with_last_applied(manifest, manifest)), resource))
+        problems = (*validate(wanted), *untyped.problems(wanted, None, resource), *too_much(wanted))
     else:
         last = _last_applied(live)
-        merged = three_way_merge(last, manifest, dump(live), by_item=kind_key(live) in KINDS)
+        before = dump(live)
+        merged = three_way_merge(last, manifest, before, _declared(live, resource))
         if last != manifest:
             merged = _with_last_applied(merged, manifest)
-        wanted = _updated(merged, live)
-        problems = (*validate(wanted), *validate_update(wanted, live), *too_much(wanted))
-    return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
+        elif merged == before:
+            return live
+        new = untyped.completed(from_dict(merged), resource)
+        wanted = _changed(new, live, resource)
+        if isinstance(new, Node):  # nobody else reports how it is
+            wanted = prepare_status(traits_of(Node), new, wanted)
+        problems = (*_problems(wanted, live, resource), *too_much(wanted))
+    if problems:
+        raise InvalidObject(problems)
+    return wanted
 
 
-def _updated(document: dict[str, Any], live: AnyObject) -> AnyObject:
-    """The object that an update with this document makes of the live one, before it is checked."""
-    return admit_update(default(updated_service(from_dict(document), live)))
+def _changed(new: AnyObject, live: AnyObject, resource: Resource | None) -> AnyObject:
+    """What an update with a new object makes of the live one, before it is checked."""
+    return prepare_update(_traits(live, resource), admit_update(default(new)), live)
+
+
+def _problems(new: AnyObject, live: AnyObject, resource: Resource | None) -> tuple[Problem, ...]:
+    return (*validate(new), *validate_update(new, live), *untyped.problems(new, live, resource))
 
 
 def _manifest(obj: AnyObject) -> dict[str, Any]:
@@ -222,22 +296,62 @@ def _with_last_applied(document: dict[str, Any], manifest: dict[str, Any]) -> di
     return {**document, "metadata": {**metadata, "annotations": annotations}}
 
 
-def patched(ws: Workspace, key: Key, patch: dict[str, Any]) -> AnyObject | Refusal:
-    """An object with a JSON merge patch (RFC 7386) applied, defaulted and checked. Writes nothing.
+def patched(ws: Workspace, key: Key, patch: Any, form: PatchType = "merge") -> AnyObject:
+    """An object with a patch applied, defaulted and checked. Writes nothing.
+
+    What it says of the status is reported, as a kubelet would; the rest is an update.
 
     Raises:
-        StateError: there is no such object, or the patch changes what it is.
+        InvalidObject: the object would not be valid.
+        StateError: there is no such object, the patch makes no sense, means another revision of the object, or changes
+            what it is.
     """
     live = ws.get(key)
     if live is None:
         msg = f"there is no {key}"
         raise StateError(msg)
-    wanted = _updated(merge_patched(dump(live), patch), live)
-    if Key.of(wanted) != key or wanted.metadata.uid != live.metadata.uid:
+    before = dump(live)
+    resource = untyped.resource_of(live, _definitions(ws))
+    document = _with_patch(key, before, patch, form, _declared(live, resource))
+    new = untyped.completed(from_dict(document), resource)
+    if Key.of(new) != key or new.metadata.uid != live.metadata.uid:
         msg = f"{key}: a patch cannot change kind, namespace, name or uid"
         raise StateError(msg)
-    problems = (*validate(wanted), *validate_update(wanted, live), *time_problems(wanted), *too_much(wanted))
-    return Refusal(origin=str(key), key=key, problems=problems) if problems else wanted
+    if new.metadata.resource_version != live.metadata.resource_version:
+        meant, found = new.metadata.resource_version, live.metadata.resource_version
+        msg = f"{key}: the object has been modified: the patch is for resourceVersion {meant}, it is at {found}"
+        raise StateError(msg)
+    traits = _traits(live, resource)
+    parts = {name for name in {*before, *document} if before.get(name) != document.get(name)}
+    wanted = live if parts == {"status"} and traits.has_status else _changed(new, live, resource)
+    if "status" in parts and traits.has_status:
+        wanted = prepare_status(traits, new, wanted)
+    problems = (*_problems(wanted, live, resource), *time_problems(wanted), *too_much(wanted))
+    if problems:
+        raise LoadError([Refusal(origin=str(key), key=key, problems=problems)])
+    return wanted
+
+
+def is_report(new: AnyObject, live: AnyObject) -> bool:
+    """Whether an object says nothing new but in its status, if at all."""
+    has_status = isinstance(live, CustomObject) or traits_of(type(live)).has_status
+    return (with_status_of(new, live) if has_status else new) == live
+
+
+def _with_patch(key: Key, document: dict[str, Any], patch: Any, form: PatchType, kind: Merged | None) -> dict[str, Any]:
+    """Raises StateError: the patch makes no sense."""
+    try:
+        if form == "json" and isinstance(patch, list):
+            return json_patch(document, patch)
+        if form == "merge" and isinstance(patch, dict):
+            return merge_patch(document, patch)
+        if form == "strategic" and isinstance(patch, dict) and kind is not None:
+            return strategic_patch(document, patch, kind)
+    except ApiError as error:
+        msg = f"{key}: {error.message}"
+        raise StateError(msg) from error
+    msg = f"{key}: expected a patch of form json (a list), merge (an object) or, but for custom resources, strategic"
+    raise StateError(msg)
 
 
 def ensure_namespace(ctx: Context, obj: AnyObject) -> None:
@@ -245,4 +359,4 @@ def ensure_namespace(ctx: Context, obj: AnyObject) -> None:
     name = obj.metadata.namespace
     if name and ctx.ws.find(Namespace, "", name) is None:
         ctx.because("namespace", {"namespace": name, "object": str(Key.of(obj))}, _NAMESPACE)
-        ctx.create(default(Namespace(metadata=ObjectMeta(name=name))))
+        _create(ctx, Namespace(metadata=ObjectMeta(name=name)))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reconciler import untyped
 from reconciler.apply import place
 from state.defaults import default
+from state.errors import InvalidObject, Problem
 from state.load import Loaded, Refusal, load
-from state.objects import KINDS, kind_key
+from state.objects import KINDS, AnyObject, kind_key
 from state.snapshot import Key
 from state.validation import validate
+
+if TYPE_CHECKING:
+    from reconciler.apiserver.resources import Resource
 
 
 def check(source: Any) -> dict[str, Any]:
@@ -25,9 +30,11 @@ def check_loaded(loaded: Loaded) -> dict[str, Any]:
     """
     refused = list(loaded.refused)
     carried = []
-    for obj, origin in zip(map(place, loaded.objects), loaded.origins, strict=True):
+    definitions = untyped.definitions_of(loaded.objects)
+    for each, origin in zip(loaded.objects, loaded.origins, strict=True):
+        obj = place(each, definitions)
         key = Key.of(obj)
-        problems = tuple(validate(default(obj)))
+        problems = _problems(obj, untyped.resource_of(obj, definitions))
         if problems:
             refused.append(Refusal(origin=origin, key=key, problems=problems))
         if kind_key(obj) not in KINDS:
@@ -43,3 +50,12 @@ def check_loaded(loaded: Loaded) -> dict[str, Any]:
         "carried": sorted(carried),
         "warnings": list(loaded.warnings),
     }
+
+
+def _problems(obj: AnyObject, resource: Resource | None) -> tuple[Problem, ...]:
+    """What is wrong with one of them."""
+    try:
+        whole = default(untyped.completed(obj, resource))
+    except InvalidObject as error:
+        return error.problems
+    return (*validate(whole), *untyped.problems(whole, None, resource))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reconciler.apply import PatchType
 from reconciler.simulation import Simulation
 from rules.actions import Action, Event
 from state.dump import dump
@@ -14,6 +15,12 @@ from state.times import format_time, parse_duration
 
 _IDENTITY = frozenset({"apiVersion", "kind", "namespace", "name", "target"})
 _EXPECTED_TARGET = "expected KIND/NAMESPACE/NAME, or an object with kind and name, with metadata, or with target"
+#: What a patch of each form is.
+_PATCHES: dict[PatchType, tuple[type, str]] = {
+    "json": (list, "a JSON patch, a list of operations"),
+    "merge": (dict, "a JSON merge patch"),
+    "strategic": (dict, "a strategic merge patch"),
+}
 
 Fields = dict[str, Any]
 
@@ -100,16 +107,22 @@ def _only(fields: Fields, path: str, *known: str) -> None:
 
 
 def _patch(simulation: Simulation, argument: Any, path: str) -> None:
-    """``patch`` is the JSON merge patch; an argument that is written as part of a manifest is one itself."""
+    """``patch`` is a patch of the form that ``type`` says (a JSON merge patch if nothing); an argument that is written
+    as part of a manifest is one itself.
+    """
     key, fields = _target(simulation, argument, path)
-    patch = fields.get("patch")
+    patch, form = fields.get("patch"), "merge"
     if "patch" in fields:
-        _only(fields, path, "patch")
+        _only(fields, path, "patch", "type")
+        form = fields.get("type", form)
     elif "metadata" in fields:
         patch = fields
-    if not isinstance(patch, dict):
-        raise StepError(f"{path}.patch", "expected a JSON merge patch")
-    simulation.loop.patch(key, patch)
+    if not isinstance(form, str) or form not in _PATCHES:
+        raise StepError(f"{path}.type", f"expected one of {', '.join(_PATCHES)}")
+    kind, expected = _PATCHES[form]
+    if not isinstance(patch, kind):
+        raise StepError(f"{path}.patch", f"expected {expected}")
+    simulation.loop.patch(key, patch, form)
 
 
 def _status(simulation: Simulation, argument: Any, path: str) -> None:

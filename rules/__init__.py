@@ -18,6 +18,7 @@ from rules.garbage import Garbage
 from rules.horizontal_autoscaling import HorizontalAutoscaling
 from rules.job_tracking import JobPods
 from rules.jobs import Jobs
+from rules.namespaces import Namespaces
 from rules.node_lifecycle import NodeLifecycle
 from rules.placement import Placement
 from rules.pod_garbage import PodGarbage
@@ -33,6 +34,7 @@ __all__ = ["CONCERNS", "Concern", "make_concerns"]
 
 #: In the order of a pass: who makes objects comes before who acts on them.
 CONCERNS: tuple[type[Concern], ...] = (
+    Namespaces,
     Garbage,
     PodGarbage,
     NodeLifecycle,

@@ -28,10 +28,9 @@ class Reason(Struct, frozen=True):
         return self.template.format_map(self.because)
 
 
-class Action(Struct, frozen=True):
-    """One thing to be done, or done: the verb is the class."""
+class Explained(Struct, frozen=True):
+    """Something about an object, and why."""
 
-    verb: ClassVar[str] = ""
     target: Key
     reason: Reason
 
@@ -49,6 +48,12 @@ class Action(Struct, frozen=True):
     def why(self) -> str:
         """The reason as a sentence."""
         return str(self.reason)
+
+
+class Action(Explained, frozen=True):
+    """One thing to be done, or done: the verb is the class."""
+
+    verb: ClassVar[str] = ""
 
     def details(self) -> dict[str, Any]:
         """What this verb says beyond target and reason, as plain data."""
@@ -102,15 +107,19 @@ class UpdateStatus(Action, frozen=True):
 
 
 class Delete(Action, frozen=True):
-    """Delete an object; a pod on a node gets ``grace_period`` seconds to end."""
+    """Delete an object; a pod on a node gets ``grace_period`` seconds to end. ``policy`` says what becomes of
+    dependents, if that isn't left to the kind: Background, Foreground or Orphan.
+    """
 
     verb: ClassVar[str] = "delete"
     before: AnyObject
     grace_period: int = 0
+    policy: str | None = None
 
     def details(self) -> dict[str, Any]:
-        """The uid, as a precondition, and the grace period."""
-        return {"uid": self.before.metadata.uid, "gracePeriodSeconds": self.grace_period}
+        """The uid, as a precondition, the grace period, and the policy if there is one."""
+        details = {"uid": self.before.metadata.uid, "gracePeriodSeconds": self.grace_period}
+        return details if self.policy is None else {**details, "propagationPolicy": self.policy}
 
 
 class Bind(Action, frozen=True):
@@ -137,26 +146,8 @@ class BindClaim(Action, frozen=True):
         return {"volume": self.volume.metadata.name}
 
 
-class Note(Struct, frozen=True):
+class Note(Explained, frozen=True):
     """Something left undone, and why: a waiting pod, a paused rollout, a kind that nothing here acts on."""
-
-    target: Key
-    reason: Reason
-
-    @property
-    def rule(self) -> str:
-        """The name of the rule that says so."""
-        return self.reason.rule
-
-    @property
-    def because(self) -> Fact:
-        """The facts behind it."""
-        return self.reason.because
-
-    @property
-    def why(self) -> str:
-        """The reason as a sentence."""
-        return str(self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """The note as plain data, as in the batch protocol."""

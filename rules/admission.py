@@ -16,6 +16,7 @@ from state.identity import is_generated
 from state.objects import (
     AnyObject,
     LimitRange,
+    Namespace,
     ObjectMeta,
     PersistentVolumeClaim,
     Pod,
@@ -40,8 +41,13 @@ _NODE_TROUBLE = (NOT_READY, UNREACHABLE)
 
 #: Kinds whose objects decide on what is let in.
 ADMITTING = frozenset({"LimitRange", "Namespace", "PriorityClass", "ResourceQuota", "ServiceAccount"})
+_NO_RESIZE = (
+    "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+)
+#: Namespaces that can't be deleted.
+_IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
 #: The classes that every cluster has.
-_SYSTEM_CLASSES = {
+SYSTEM_CLASSES = {
     name: PriorityClass(metadata=ObjectMeta(name=name), value=value)
     for name, value in (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000))
 }
@@ -170,7 +176,7 @@ def _missing_tolerations(present: tuple[Toleration, ...]) -> tuple[Toleration, .
 def _priority_class(ws: Lookup, name: str | None) -> PriorityClass | None:
     """The class named, or without a name the global default: of several the one with the lowest value."""
     if name:
-        return _SYSTEM_CLASSES.get(name) or ws.find(PriorityClass, "", name)
+        return SYSTEM_CLASSES.get(name) or ws.find(PriorityClass, "", name)
     defaults = [item for item in ws.objects(PriorityClass) if item.global_default]
     return min(defaults, key=lambda item: item.value, default=None)
 
@@ -187,8 +193,69 @@ def default_storage_class(ws: Lookup) -> str | None:
     return min(names, default=None)
 
 
+# -- what isn't let in -------------------------------------------------------------------------------------------------
+
+
+def terminating(namespace: Namespace) -> str:
+    """NamespaceLifecycle: why nothing new comes into a namespace that is about to go; "" for others."""
+    if namespace.metadata.deletion_timestamp is None and namespace.status.phase != "Terminating":
+        return ""
+    return f"unable to create new content in namespace {namespace.metadata.name} because it is being terminated"
+
+
+def creation_problem(ws: Lookup, obj: AnyObject) -> str | None:
+    """What LimitRanger and Priority have against a new object."""
+    if isinstance(obj, Pod | PersistentVolumeClaim):
+        ranges = ranges_of(ws, obj.metadata.namespace)
+        return limit_problem(obj, ranges) if ranges else None
+    return _second_default(ws, obj)
+
+
+def change_problem(ws: Lookup, new: AnyObject, old: AnyObject) -> str | None:
+    """What PersistentVolumeClaimResize, LimitRanger and Priority have against a change."""
+    if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):
+        problem = _resize_problem(ws, new, old)
+        return problem if problem or new.metadata.deletion_timestamp is not None else creation_problem(ws, new)
+    return _second_default(ws, new)
+
+
+def deletion_problem(obj: AnyObject) -> str | None:
+    """What NamespaceLifecycle has against a deletion: some namespaces stay."""
+    is_immortal = isinstance(obj, Namespace) and obj.metadata.name in _IMMORTAL
+    return "this namespace may not be deleted" if is_immortal else None
+
+
+def _second_default(ws: Lookup, obj: AnyObject) -> str | None:
+    """Of the classes one at most is for pods that name none."""
+    if isinstance(obj, PriorityClass) and obj.global_default:
+        for other in ws.objects(PriorityClass):
+            if other.global_default and other.metadata.name != obj.metadata.name:
+                name = other.metadata.name
+                return f"PriorityClass {name} is already marked as default. Only one default can exist"
+    return None
+
+
+def _resize_problem(ws: Lookup, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> str | None:
+    """Only what a class allows to grow may be asked to grow."""
+    wanted, had = _size(new), _size(old)
+    if wanted is None or had is None or quantity.compare(wanted, had) <= 0:
+        return None
+    if old.status.phase != "Bound":
+        return "Only bound persistent volume claims can be expanded"
+    found = ws.find(StorageClass, "", old.spec.storage_class_name or "")
+    if found is not None and found.allow_volume_expansion:
+        return None
+    return _NO_RESIZE
+
+
+def _size(claim: PersistentVolumeClaim) -> quantity.QuantityLike | None:
+    resources = claim.spec.resources
+    return None if resources is None else resources.requests.get("storage")
+
+
 class Admission:
-    """What the validating plug-ins say about what controllers create in a workspace: LimitRanger and ResourceQuota.
+    """What the plug-ins that say no have against what is created in a workspace: NamespaceLifecycle, LimitRanger,
+    Priority and ResourceQuota.
 
     ``charges`` is for a control plane beside an API server: both write what they take of a quota into its status, and
     go by what stands there. A plan has nobody beside it and goes by the objects.
@@ -204,17 +271,21 @@ class Admission:
         Raises:
             ForbiddenError: it isn't.
         """
-        if self._ws.table(LimitRange.kind):
-            self._check_limits(obj)
+        namespace = self._ws.find(Namespace, "", obj.metadata.namespace)
+        if namespace is not None and (why := terminating(namespace)):
+            raise ForbiddenError(kind_key(obj), obj.metadata, why, quietly=True)
+        obj = self._completed(obj)
+        if self._ws.table(LimitRange.kind) or isinstance(obj, PriorityClass):
+            problem = creation_problem(self._ws, obj)
+            if problem is not None:
+                raise ForbiddenError(kind_key(obj), obj.metadata, problem)
         if self._ws.table(ResourceQuota.kind):
             self._check_quotas(obj)
         return obj
 
-    def _check_limits(self, obj: AnyObject) -> None:
-        if isinstance(obj, Pod | PersistentVolumeClaim):
-            problem = limit_problem(obj, ranges_of(self._ws, obj.metadata.namespace))
-            if problem is not None:
-                raise ForbiddenError(obj.kind, obj.metadata, problem)
+    def _completed(self, obj: AnyObject) -> AnyObject:
+        """The object with what is added to it where it is made. Raises ForbiddenError: it isn't made."""
+        return obj
 
     def _check_quotas(self, obj: AnyObject) -> None:
         """Every quota has to have room; only then each is charged."""

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
 from rules.admission import Admission, ForbiddenError
+from rules.deletion import deletion, is_over
 from rules.engine import Rule
-from rules.strategies import on_create, on_update
+from rules.strategies import COUNTED, counted, on_create, on_update, traits_of
 from state.errors import StateError
 from state.identity import generated_name, make_uid
 from state.objects import (
     AnyObject,
-    Deployment,
-    EndpointSlice,
+    CustomObject,
     ObjectMeta,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -37,27 +37,6 @@ from state.workspace import Workspace
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
 
 SECOND = 1_000_000
-#: What a pod gets that doesn't say (``terminationGracePeriodSeconds``).
-_DEFAULT_GRACE_SECONDS = 30
-#: Kinds whose ``metadata.generation`` the API server counts.
-COUNTED_KINDS = frozenset(
-    {
-        "CronJob",
-        "DaemonSet",
-        "Deployment",
-        "EndpointSlice",
-        "Job",
-        "Pod",
-        "PodDisruptionBudget",
-        "PriorityClass",
-        "ReplicaSet",
-        "ReplicationController",
-        "StatefulSet",
-    }
-)
-#: A longer grace period, of about three thousand years, is cut to this: the time at its end must have a year.
-_MAX_GRACE_SECONDS = 10**11
-_FINISHED = ("Succeeded", "Failed")
 _NO_REASON = Reason(rule="", because={}, template="")
 #: A subject of a concern: notes and wake-up times are kept for each.
 Subject = tuple[str, Key]
@@ -84,6 +63,9 @@ class Context:
         #: Is told of a rule that failed on a subject, which is left alone then until it changes; without it the cycle
         #: ends there.
         self.on_failure: Callable[[StateError], None] | None = None
+        #: Keeps the record of who owns which field of an object that has one (``metadata.managedFields``): from the
+        #: concern that writes, the object before and after, the subresource and the time. Without it the record stays.
+        self.owned: Callable[[str, AnyObject, AnyObject, str, int], AnyObject] | None = None
         self._subject: Subject = ("", Key("", "", ""))
         self._reason = _NO_REASON
         self._names: dict[str, int] = {}
@@ -171,7 +153,7 @@ class Context:
             fresh["uid"] = make_uid(key, self.ws.revision)
         if meta.creation_timestamp is None:
             fresh["creation_timestamp"] = format_time(self.now)
-        if meta.generation is None and kind_key(obj) in COUNTED_KINDS:
+        if meta.generation is None and traits_of(type(obj)).is_counted:
             fresh["generation"] = 1
         new: Any = self.admission(on_create(replace(obj, metadata=replace(meta, **fresh))))
         if isinstance(new, Pod):
@@ -210,18 +192,23 @@ class Context:
             yield number
 
     def update(self, obj: ObjectT) -> ObjectT:
-        """Stores changed metadata or spec; a changed spec raises ``metadata.generation``. No change, no action."""
+        """Stores changed metadata or spec; a changed spec raises ``metadata.generation``. No change, no action.
+
+        One that is being deleted and isn't held by anything any more is gone then.
+        """
         key = Key.of(obj)
         old = self.ws.get(key)
         assert old is not None, f"{key} doesn't exist"
         if old == obj:
             return obj
         obj = on_update(old, obj)
-        generation = old.metadata.generation
-        if generation is not None and is_of_another_generation(old, obj):
-            obj = replace(obj, metadata=replace(obj.metadata, generation=generation + 1))
-        stored = self.ws.put(obj)
+        if old.metadata.generation is not None:
+            traits = COUNTED if isinstance(obj, CustomObject) else traits_of(type(obj))
+            obj = counted(traits, obj, old)
+        stored = self.ws.put(self._recorded(old, obj, ""))
         self.actions.append(Update(target=key, reason=self._reason, before=old, object=stored))
+        if is_over(stored):
+            self._remove(key, stored)
         return stored
 
     def update_status(self, obj: ObjectT) -> ObjectT:
@@ -231,45 +218,41 @@ class Context:
         assert old is not None, f"{key} doesn't exist"
         if old == obj:
             return obj
-        stored = self.ws.put(obj)
+        stored = self.ws.put(self._recorded(old, obj, "status"))
         self.actions.append(UpdateStatus(target=key, reason=self._reason, before=old, object=stored))
         return stored
 
-    def delete(self, obj: AnyObject, grace_period: int | None = None) -> None:
-        """Deletes as the API server does: a running pod ends gracefully, a finalizer holds the object; else it is gone.
+    def _recorded(self, old: AnyObject, obj: ObjectT, subresource: str) -> ObjectT:
+        if self.owned is None or not old.metadata.managed_fields:
+            return obj
+        recorded: Any = self.owned(self._subject[0], old, obj, subresource, self.now)
+        result: ObjectT = recorded
+        return result
 
-        ``grace_period`` is in seconds; None means the pod's own. Deleting again what is ending is no action, unless it
-        is asked to end sooner.
+    def delete(self, obj: AnyObject, grace_period: int | None = None, *, policy: str | None = None) -> None:
+        """Deletes as the API server does (see ``deletion``): a running pod ends gracefully, a finalizer holds the
+        object; else it is gone. Deleting again what is ending is no action, unless that changes how it ends.
+
+        ``grace_period`` is in seconds; None means the pod's own. ``policy`` is a propagationPolicy; None means the
+        kind's own.
         """
         key = Key.of(obj)
         current = self.ws.get(key)
         if current is None:
             return
-        meta = current.metadata
-        grace = self._grace(current, grace_period)
-        held = grace > 0 or bool(meta.finalizers)
-        if held and meta.deletion_timestamp is not None and not _ends_sooner(meta, grace_period, grace):
-            return
-        if held:
-            ending = replace(
-                meta,
-                deletion_timestamp=format_time(self.now + grace * SECOND),
-                deletion_grace_period_seconds=grace,
-                generation=None if meta.generation is None else meta.generation + 1,
+        ending, is_gone = deletion(current, self.now, policy, grace_period)
+        if is_gone:
+            self._remove(key, current, policy)
+        elif ending is not current:
+            self.ws.put(ending)
+            grace = ending.metadata.deletion_grace_period_seconds or 0
+            self.actions.append(
+                Delete(target=key, reason=self._reason, before=current, grace_period=grace, policy=policy)
             )
-            self.ws.put(replace(current, metadata=ending))
-        else:
-            self.ws.remove(key)
-        self.actions.append(Delete(target=key, reason=self._reason, before=current, grace_period=grace))
 
-    @staticmethod
-    def _grace(obj: AnyObject, asked: int | None) -> int:
-        """Seconds until the object goes: only a pod on a node that hasn't finished gets any."""
-        if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in _FINISHED:
-            return 0
-        own = obj.spec.termination_grace_period_seconds
-        grace = asked if asked is not None else _DEFAULT_GRACE_SECONDS if own is None else own
-        return 1 if grace < 0 else min(grace, _MAX_GRACE_SECONDS)
+    def _remove(self, key: Key, last: AnyObject, policy: str | None = None) -> None:
+        self.ws.remove(key)
+        self.actions.append(Delete(target=key, reason=self._reason, before=last, policy=policy))
 
     def bind(self, pod: Pod, node: str) -> Pod:
         """Assigns a pod to a node, and says so in its PodScheduled condition."""
@@ -298,20 +281,3 @@ class Context:
 def _scheduled(now: int) -> PodCondition:
     """The condition of a pod that comes to a node now; those of a cycle share it."""
     return PodCondition(type="PodScheduled", status="True", last_transition_time=format_time(now))
-
-
-def is_of_another_generation(old: AnyObject, new: AnyObject) -> bool:
-    """Whether a change counts: of the spec, and of a Deployment's annotations, too (which its ReplicaSet copies).
-
-    An EndpointSlice, which has no spec, counts all but its metadata, and of that the labels.
-    """
-    if isinstance(new, EndpointSlice):
-        return old.metadata.labels != new.metadata.labels or replace(new, metadata=old.metadata) != old
-    if getattr(old, "spec", None) != getattr(new, "spec", None):
-        return True
-    return isinstance(new, Deployment) and old.metadata.annotations != new.metadata.annotations
-
-
-def _ends_sooner(meta: ObjectMeta, asked: int | None, grace: int) -> bool:
-    """Whether a further request to delete shortens the grace period of the first one."""
-    return asked is not None and grace < (meta.deletion_grace_period_seconds or 0)

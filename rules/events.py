@@ -22,6 +22,8 @@ _REPORTERS = {
     "ReplicationController": ("replication-controller", "replication-"),
     "StatefulSet": ("statefulset-controller", "statefulset-"),
 }
+#: The rule by which a StatefulSet puts right what its pods are known by.
+_MENDING = "statefulset-mend"
 #: What they report on: not on the revisions that they keep.
 _REPORTED = ("Job", "Pod")
 _VERBS = {Create: ("SuccessfulCreate", "Created"), Delete: ("SuccessfulDelete", "Deleted")}
@@ -66,6 +68,8 @@ def event_of(action: Action) -> Event | None:
     if isinstance(action, Create | Update) and isinstance(action.object, ReplicaSet):
         before = action.before if isinstance(action, Update) else None
         return _scaled(before if isinstance(before, ReplicaSet) else None, action.object)
+    if isinstance(action, Update) and action.rule == _MENDING:
+        return _mended(action)
     if not isinstance(action, Create | Delete):
         return None
     obj = action.object if isinstance(action, Create) else action.before
@@ -88,6 +92,16 @@ def event_of(action: Action) -> Event | None:
 def _was_ending(action: Action) -> bool:
     """Whether the action only lets an object go that was deleted before."""
     return isinstance(action, Delete) and action.before.metadata.deletion_timestamp is not None
+
+
+def _mended(action: Update) -> Event | None:
+    """A StatefulSet reports how it puts the labels of its pods right."""
+    owner = _controller_of(action.object)
+    if owner is None or action.target.kind != "Pod":
+        return None
+    message = f"update Pod {action.target.name} in StatefulSet {owner.name} successful"
+    source, _ = _REPORTERS[StatefulSet.kind]
+    return Event(target=owner, type="Normal", reason="SuccessfulUpdate", message=message, source=source)
 
 
 def _claimed(action: Action) -> Event | None:

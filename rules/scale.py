@@ -86,6 +86,11 @@ def _custom_scale(obj: CustomObject, paths: ScalePaths | None) -> Scale:
     return Scale(wanted, actual if isinstance(actual, int) else 0, selector if isinstance(selector, str) else "")
 
 
+def has_scale(obj: CustomObject, paths: ScalePaths) -> bool:
+    """Whether it says how many replicas are wanted."""
+    return isinstance(_at(obj.body.value, paths.wanted), int)
+
+
 def scaled(obj: ObjectT, replicas: int, paths: ScalePaths | None = None) -> ObjectT:
     """The object, wanting another number of replicas."""
     result: Any

@@ -58,3 +58,19 @@ def config_map(name: str = "settings", namespace: str | None = None, **data: str
 def custom(name: str = "thing", **body: Any) -> dict[str, Any]:
     """An object of a kind that nothing here knows."""
     return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, **body}
+
+
+def definition(schema: dict[str, Any], **version: Any) -> dict[str, Any]:
+    """What defines the kind of ``custom``."""
+    made = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}, **version}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [made],
+        },
+    }

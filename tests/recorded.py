@@ -30,9 +30,9 @@ from recorded_form import (
 from reconciler.cycle import Cycle
 from rules.admission import admit
 from rules.concern import Concern
-from rules.garbage import delete_with_policy
 from rules.pods import is_active, is_ready
 from rules.revisions import revision
+from rules.strategies import prepare_create, prepare_status, prepare_update, traits_of
 from state import selectors
 from state.defaults import default
 from state.dump import dump
@@ -219,7 +219,8 @@ class Player:
             meta.pop("namespace")
         if "ownerReferences" in meta:
             meta["ownerReferences"] = [self._owner(reference) for reference in meta["ownerReferences"]]
-        self.ctx.create(admit(self.ws, default(from_dict({**document, "metadata": meta}))))
+        obj = from_dict({**document, "metadata": meta})
+        self.ctx.create(admit(self.ws, default(prepare_create(traits_of(type(obj)), obj, self.now))))
 
     def _owner(self, reference: Json) -> Json:
         """An owner reference as sent, with ``<uid>`` replaced by the uid of the object named."""
@@ -230,22 +231,11 @@ class Player:
         return {**reference, "uid": uids[0]}
 
     def _update(self, live: AnyObject, document: Json, sub: str) -> None:
-        new = default(from_dict(document))
+        new, traits = default(from_dict(document)), traits_of(type(live))
         if sub == "status":
-            self.ctx.update_status(replace(live, status=new.status))
-            return
-        meta = replace(
-            new.metadata,
-            uid=live.metadata.uid,
-            namespace=live.metadata.namespace,
-            resource_version=live.metadata.resource_version,
-            creation_timestamp=live.metadata.creation_timestamp,
-            generation=live.metadata.generation,
-            deletion_timestamp=live.metadata.deletion_timestamp,
-        )
-        stored = self.ctx.update(replace(new, metadata=meta))
-        if stored.metadata.deletion_timestamp and not stored.metadata.finalizers:
-            self.ctx.delete(stored, 0)
+            self.ctx.update_status(prepare_status(traits, new, live))
+        else:
+            self.ctx.update(prepare_update(traits, new, live))
 
     def _restart(self, name: str) -> None:
         """What ``kubectl rollout restart`` does: the template gets a new annotation."""
@@ -257,7 +247,7 @@ class Player:
         self._update(live, patched(dump(live), {"spec": {"template": template}}), "")
 
     def _delete(self, obj: AnyObject, options: Json) -> None:
-        delete_with_policy(self.ctx, obj, options.get("propagationPolicy"), options.get("gracePeriodSeconds"))
+        self.ctx.delete(obj, options.get("gracePeriodSeconds"), policy=options.get("propagationPolicy"))
 
     # -- scheduler and kubelet -----------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ _SUFFIX = re.compile(f"[{SAFE_LETTERS}]{{5}}")
 #: A uid; those that begin with 11111111 are made up and stand as they are.
 _UID = re.compile(r"(?!11111111)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNRECORDED = ("uid", "resourceVersion", "creationTimestamp", "managedFields")
+_TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 _TOKEN = "kube-api-access-"
 
 Json = dict[str, Any]
@@ -33,6 +34,11 @@ def normal(document: Json) -> Json:
     base = meta.get("generateName", "")
     if base and _SUFFIX.fullmatch(meta["name"].removeprefix(base)):
         meta["name"] = base + "<#>"
+    if _TRIGGER in meta.get("annotations", {}):
+        others = {key: value for key, value in meta["annotations"].items() if key != _TRIGGER}
+        meta = {**meta, "annotations": others}
+        if not others:
+            del meta["annotations"]
     document["metadata"] = meta
     if document.get("spec", {}).get("paused") is False:
         document["spec"] = {key: value for key, value in document["spec"].items() if key != "paused"}

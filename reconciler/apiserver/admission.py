@@ -12,8 +12,15 @@ from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.status import forbidden, not_found
 from reconciler.apiserver.storage import Storage
 from rules.admission import Admission as ControllerAdmission
-from rules.admission import ForbiddenError, admit, admit_update, ranges_of
-from rules.limits import limit_problem
+from rules.admission import (
+    ForbiddenError,
+    admit,
+    admit_update,
+    change_problem,
+    creation_problem,
+    deletion_problem,
+    terminating,
+)
 from rules.taints import NO_SCHEDULE, NOT_READY
 from state.identity import name_suffix
 from state.objects import (
@@ -34,21 +41,16 @@ from state.objects import (
     ProjectedVolumeSource,
     ServiceAccount,
     ServiceAccountTokenProjection,
-    StorageClass,
     Taint,
     Volume,
     VolumeMount,
     VolumeProjection,
-    kind_key,
     replace,
 )
-from state.quantity import compare
 from state.workspace import Workspace
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
 
-#: Namespaces that can't be deleted.
-IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _SYSTEM_CLASSES = ("system-cluster-critical", "system-node-critical")
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS = 3607
@@ -120,8 +122,8 @@ class Admission:
         found = self._lookup.find(Namespace, "", namespace)
         if found is None:
             raise not_found("namespaces", "", namespace)
-        if found.metadata.deletion_timestamp is not None or found.status.phase == "Terminating":
-            why = _terminating(namespace)
+        why = terminating(found)
+        if why:
             cause = {
                 "reason": "NamespaceTerminating",
                 "message": f"namespace {namespace} is being terminated",
@@ -167,25 +169,8 @@ class Admission:
         Raises:
             ApiError: one of them refuses it.
         """
-        self._check_limits(resource, obj)
-        self._check_default(resource, obj)
+        self._refuse(resource, obj.metadata.name, creation_problem(self._lookup, obj))
         self._quotas.charge(resource, obj, dry_run=dry_run)
-
-    def _check_default(self, resource: Resource, obj: AnyObject) -> None:
-        """Priority: of the classes one at most is for pods that name none."""
-        if isinstance(obj, PriorityClass) and obj.global_default:
-            for other in self._lookup.objects(PriorityClass):
-                if other.global_default and other.metadata.name != obj.metadata.name:
-                    name = other.metadata.name
-                    why = f"PriorityClass {name} is already marked as default. Only one default can exist"
-                    raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
-
-    def _check_limits(self, resource: Resource, obj: AnyObject) -> None:
-        if isinstance(obj, Pod | PersistentVolumeClaim):
-            ranges = ranges_of(self._lookup, obj.metadata.namespace)
-            why = limit_problem(obj, ranges) if ranges else None
-            if why is not None:
-                raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
 
     def check_changed(self, resource: Resource, new: AnyObject, old: AnyObject, *, dry_run: bool = False) -> None:
         """The validating plug-ins' say about a change.
@@ -193,38 +178,21 @@ class Admission:
         Raises:
             ApiError: one of them refuses it.
         """
-        if isinstance(new, PersistentVolumeClaim) and isinstance(old, PersistentVolumeClaim):
-            self._check_resize(new, old)
-            if new.metadata.deletion_timestamp is None:
-                self._check_limits(resource, new)
-        self._check_default(resource, new)
+        self._refuse(resource, new.metadata.name, change_problem(self._lookup, new, old))
         self._quotas.charge(resource, new, old, dry_run=dry_run)
 
-    def _check_resize(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
-        """PersistentVolumeClaimResize: only what a class allows to grow may be asked to grow."""
-        wanted, had = _size(new), _size(old)
-        if wanted is None or had is None or compare(wanted, had) <= 0:
-            return
-        if old.status.phase != "Bound":
-            raise forbidden(
-                "persistentvolumeclaims", "", new.metadata.name, "Only bound persistent volume claims can be expanded"
-            )
-        found = self._lookup.find(StorageClass, "", old.spec.storage_class_name or "")
-        if found is None or not found.allow_volume_expansion:
-            why = (
-                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
-                "support resize"
-            )
-            raise forbidden("persistentvolumeclaims", "", new.metadata.name, why)
-
-    def check_deleted(self, resource: Resource, name: str) -> None:
-        """NamespaceLifecycle: some namespaces stay.
+    def check_deleted(self, resource: Resource, obj: AnyObject) -> None:
+        """The validating plug-ins' say about a deletion.
 
         Raises:
-            ApiError: this is one of them.
+            ApiError: one of them refuses it.
         """
-        if resource.table == "Namespace" and name in IMMORTAL:
-            raise forbidden("namespaces", "", name, "this namespace may not be deleted")
+        self._refuse(resource, obj.metadata.name, deletion_problem(obj))
+
+    @staticmethod
+    def _refuse(resource: Resource, name: str, why: str | None) -> None:
+        if why is not None:
+            raise forbidden(resource.plural, resource.group, name, why)
 
 
 class PodAdmission(ControllerAdmission):
@@ -237,22 +205,12 @@ class PodAdmission(ControllerAdmission):
         super().__init__(ws, charges=True)
         self._accounts = _Accounts()
 
-    def __call__(self, obj: AnyObject) -> AnyObject:
-        """A new object as it is stored.
-
-        Raises:
-            ForbiddenError: it isn't.
-        """
-        namespace = obj.metadata.namespace
-        found = self._ws.find(Namespace, "", namespace) if namespace else None
-        if found is not None and found.metadata.deletion_timestamp is not None:
-            raise ForbiddenError(kind_key(obj), obj.metadata, _terminating(namespace), quietly=True)
+    def _completed(self, obj: AnyObject) -> AnyObject:
+        """The object with a token, a finalizer or a taint."""
         if isinstance(obj, Pod):
-            obj = replace(obj, spec=self._with_account(obj))
-        else:
-            complete = _COMPLETE.get(type(obj))
-            obj = obj if complete is None else complete(obj)
-        return super().__call__(obj)
+            return replace(obj, spec=self._with_account(obj))
+        complete = _COMPLETE.get(type(obj))
+        return obj if complete is None else complete(obj)
 
     def _with_account(self, pod: Pod) -> PodSpec:
         spec, namespace = pod.spec, pod.metadata.namespace
@@ -264,17 +222,8 @@ class PodAdmission(ControllerAdmission):
         return self._accounts.completed(spec, namespace, account)
 
 
-def _terminating(namespace: str) -> str:
-    return f"unable to create new content in namespace {namespace} because it is being terminated"
-
-
 def _no_account(namespace: str, account: str) -> str:
     return f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
-
-
-def _size(claim: PersistentVolumeClaim) -> Any:
-    resources = claim.spec.resources
-    return None if resources is None else resources.requests.get("storage")
 
 
 class _Accounts:

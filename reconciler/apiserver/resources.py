@@ -5,23 +5,54 @@ Of kinds without a type in ``state.objects``, ``built_in`` and ``crd_kind`` know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from reconciler.apiserver.built_in import BuiltInKind
 from reconciler.apiserver.messages import Merged, messages, name_of_message
+from reconciler.apiserver.metadata_warnings import finalizer_warnings
+from reconciler.apiserver.resource_tables import IN_ALL, NAMED_FREELY, UNTYPED, WARNINGS, WITH_SCALE, WITH_STATUS
 from reconciler.apiserver.versions import CONVERSIONS, Conversion
 from rules.scale import ScalePaths
+from rules.strategies import COUNTED_KINDS, Traits, traits_of
 from state.errors import Problem
-from state.objects import KINDS, AnyObject, Object
+from state.names import dns1123_subdomain
+from state.objects import KINDS, AnyObject, CustomObject, Object
+from state.validation import validate, validate_update
+from state.validation.metadata import path_segment
+from state.validation.statuses import status_problems
+from state.validation.updates import Parts, told_of_custom_update, told_of_update
+from state.warnings import warnings_of
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _CHANGE = ("get", "patch", "update")
 _READ = ("get", "list")
 #: Namespaces can only be deleted one by one.
 _SINGLE = tuple(verb for verb in VERBS if verb != "deletecollection")
+
+
+#: Kinds whose updates name the version that they are of.
+_CONDITIONAL = frozenset(
+    {
+        "APIService",
+        "CSIDriver",
+        "CSINode",
+        "CSIStorageCapacity",
+        "CustomResourceDefinition",
+        "Lease",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration",
+        "PodDisruptionBudget",
+        "RuntimeClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +75,13 @@ class CustomKind(Protocol):
         """Its OpenAPI schema, if it has one."""
 
     def completed(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """All of an object but its identity, with defaults and without unknown fields; and the paths of those.
-
-        Raises:
-            MistypedError: a value has a wrong type (built-in kinds only).
-        """
+        """All of an object but its identity, with defaults and without unknown fields; and the paths of those."""
 
     def problems(self, new: AnyObject, old: AnyObject | None) -> Iterable[Problem]:
         """What of an object isn't allowed, or not as a change of the old one."""
+
+    def warnings(self, new: AnyObject, old: AnyObject | None) -> Iterable[str]:
+        """What is said of an object that is taken all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +107,8 @@ class Resource:
     custom: CustomKind | None = None
     #: What every client is told with each answer: that it is out of date, and what came after it.
     warnings: tuple[str, ...] = ()
+    #: Further fields that a custom resource can be selected by: ``spec.colour``.
+    selectable: tuple[str, ...] = ()
     #: How it is related to the version that is stored, if that is another one.
     conversion: Conversion | None = None
 
@@ -85,11 +117,60 @@ class Resource:
         """What strategic merge patches and server-side apply know the fields from; None if they don't."""
         if self.type is not None:
             return self.type
+        return self.message
+
+    @property
+    def message(self) -> str | None:
+        """The message of a built-in kind without a type."""
         return self.custom.message if isinstance(self.custom, BuiltInKind) else None
 
     def problems(self, new: AnyObject, old: AnyObject | None = None) -> tuple[Problem, ...]:
         """What of an object without a type isn't allowed."""
         return () if self.custom is None else tuple(self.custom.problems(new, old))
+
+    @property
+    def needs_revision(self) -> bool:
+        """Whether an update has to say which version it is of (AllowUnconditionalUpdate)."""
+        return self.is_custom or self.kind in _CONDITIONAL
+
+    def warnings_of(self, new: AnyObject, old: AnyObject | None) -> tuple[str, ...]:
+        """What is said of an object that is taken all the same."""
+        if self.is_custom:
+            return finalizer_warnings(new, old)
+        return tuple(warnings_of(new, old) if self.custom is None else self.custom.warnings(new, old))
+
+    def problems_of_part(self, new: AnyObject, old: AnyObject, subresource: str) -> tuple[Problem, ...]:
+        """What of an object isn't allowed as a change of the old one's status, or of its approval."""
+        reported = status_problems(new, old) if subresource == "status" else ()
+        return (
+            *validate(new, self.name_rule),
+            *validate_update(new, old),
+            *self.problems(new, old),
+            *reported,
+        )
+
+    def problems_of_update(self, new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
+        """What of an object isn't allowed as a change of the old one: all of it, as often as the API server says it."""
+        if self.type is not None:
+            return told_of_update(new, old, Parts())
+        if isinstance(self.custom, BuiltInKind):
+            return told_of_update(new, old, self.custom.parts(new, old))
+        if self.is_custom and isinstance(new, CustomObject):
+            return (*told_of_custom_update(new, old), *self.problems(new, old))
+        return self.problems_of_part(new, old, "")
+
+    @property
+    def name_rule(self) -> Callable[[str], list[str]]:
+        """Which names its objects may have, if it has no type that says so."""
+        return path_segment if self.group in NAMED_FREELY else dns1123_subdomain
+
+    @property
+    def traits(self) -> Traits:
+        """What its registry's strategy goes by."""
+        if self.type is not None:
+            return traits_of(self.type)
+        is_counted = self.is_custom or self.kind in COUNTED_KINDS
+        return Traits("status" in self.subresources, is_counted, self.is_custom)
 
     @property
     def api_version(self) -> str:
@@ -156,109 +237,17 @@ _OTHER: dict[str, dict[str, Subresource]] = {
     "services": {"proxy": Subresource("ServiceProxyOptions", _PROXY)},
     "certificatesigningrequests": {"approval": Subresource("CertificateSigningRequest", _CHANGE)},
 }
-_WITH_STATUS = frozenset(
-    [
-        "cronjobs",
-        "daemonsets",
-        "deployments",
-        "jobs",
-        "namespaces",
-        "nodes",
-        "persistentvolumeclaims",
-        "persistentvolumes",
-        "poddisruptionbudgets",
-        "pods",
-        "replicasets",
-        "replicationcontrollers",
-        "resourcequotas",
-        "services",
-        "statefulsets",
-        "volumeattachments",
-        "customresourcedefinitions",
-        "ingresses",
-        "horizontalpodautoscalers",
-        "certificatesigningrequests",
-        "flowschemas",
-        "prioritylevelconfigurations",
-        "apiservices",
-        "resourceclaims",
-        "servicecidrs",
-    ]
-)
-_WITH_SCALE = frozenset({"deployments", "replicasets", "replicationcontrollers", "statefulsets"})
-_IN_ALL = frozenset(
-    [
-        "cronjobs",
-        "daemonsets",
-        "deployments",
-        "horizontalpodautoscalers",
-        "jobs",
-        "pods",
-        "replicasets",
-        "replicationcontrollers",
-        "services",
-        "statefulsets",
-    ]
-)
-#: Built-in resources without a type: plural, kind, whether namespaced, short names.
-_UNTYPED: dict[str, tuple[tuple[str, str, bool, str], ...]] = {
-    "v1": (("podtemplates", "PodTemplate", True, ""),),
-    "admissionregistration.k8s.io/v1": (
-        ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False, ""),
-        ("validatingadmissionpolicies", "ValidatingAdmissionPolicy", False, ""),
-        ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False, ""),
-        ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False, ""),
-    ),
-    "apiextensions.k8s.io/v1": (("customresourcedefinitions", "CustomResourceDefinition", False, "crd crds"),),
-    "apiregistration.k8s.io/v1": (("apiservices", "APIService", False, ""),),
-    "autoscaling/v1": (("horizontalpodautoscalers", "HorizontalPodAutoscaler", True, "hpa"),),
-    "autoscaling/v2": (("horizontalpodautoscalers", "HorizontalPodAutoscaler", True, "hpa"),),
-    "certificates.k8s.io/v1": (("certificatesigningrequests", "CertificateSigningRequest", False, "csr"),),
-    "events.k8s.io/v1": (("events", "Event", True, "ev"),),
-    "flowcontrol.apiserver.k8s.io/v1": (
-        ("flowschemas", "FlowSchema", False, ""),
-        ("prioritylevelconfigurations", "PriorityLevelConfiguration", False, ""),
-    ),
-    "networking.k8s.io/v1": (
-        ("ingressclasses", "IngressClass", False, ""),
-        ("ingresses", "Ingress", True, "ing"),
-        ("ipaddresses", "IPAddress", False, "ip"),
-        ("networkpolicies", "NetworkPolicy", True, "netpol"),
-        ("servicecidrs", "ServiceCIDR", False, ""),
-    ),
-    "node.k8s.io/v1": (("runtimeclasses", "RuntimeClass", False, ""),),
-    "rbac.authorization.k8s.io/v1": (
-        ("clusterrolebindings", "ClusterRoleBinding", False, ""),
-        ("clusterroles", "ClusterRole", False, ""),
-        ("rolebindings", "RoleBinding", True, ""),
-        ("roles", "Role", True, ""),
-    ),
-    "resource.k8s.io/v1": (
-        ("deviceclasses", "DeviceClass", False, ""),
-        ("resourceclaims", "ResourceClaim", True, ""),
-        ("resourceclaimtemplates", "ResourceClaimTemplate", True, ""),
-        ("resourceslices", "ResourceSlice", False, ""),
-    ),
-    "storage.k8s.io/v1": (("volumeattributesclasses", "VolumeAttributesClass", False, "vac"),),
-}
-
-
-#: Built-in resources that are out of date.
-_WARNINGS = {
-    "ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",
-    "Endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-}
 
 
 def _warned(kind: str) -> tuple[str, ...]:
-    return (_WARNINGS[kind],) if kind in _WARNINGS else ()
+    return (WARNINGS[kind],) if kind in WARNINGS else ()
 
 
 def _subresources(plural: str, kind: str) -> dict[str, Subresource]:
     found = dict(_OTHER.get(plural, {}))
-    if plural in _WITH_STATUS:
+    if plural in WITH_STATUS:
         found[_STATUS] = Subresource(kind, _CHANGE)
-    if plural in _WITH_SCALE:
+    if plural in WITH_SCALE:
         found["scale"] = _SCALE
     return dict(sorted(found.items()))
 
@@ -281,7 +270,7 @@ def _resource(
         namespaced=namespaced,
         singular=kind.lower(),
         short=tuple(short),
-        categories=_ALL if plural in _IN_ALL else (),
+        categories=_ALL if plural in IN_ALL else (),
         verbs=_SINGLE if plural == "namespaces" else VERBS,
         subresources=_subresources(plural, kind),
         type=typed,
@@ -308,7 +297,7 @@ def _built_in() -> Iterator[Resource]:
         is_reported=True,
         warnings=_warned("ComponentStatus"),
     )
-    for api_version, rows in _UNTYPED.items():
+    for api_version, rows in UNTYPED.items():
         for plural, name, namespaced, short in rows:
             yield _resource(api_version, plural, name, short.split(), namespaced=namespaced, typed=None)
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any, NamedTuple, Protocol
 
-from reconciler.apiserver import chance, pod_parts, strategy, wire
+from reconciler.apiserver import certificate_hands, chance, pod_parts, wire
+from reconciler.apiserver.addressed import check_revision, named, other_uid, placed
 from reconciler.apiserver.admission import Admission
 from reconciler.apiserver.allocation import ServiceAllocator
 from reconciler.apiserver.decode import Decoded, Decoder
 from reconciler.apiserver.options import WriteOptions, parse_put_revision
+from reconciler.apiserver.policies.configured import Configured
 from reconciler.apiserver.rbac import User
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import (
     ApiError,
     already_exists,
-    bad_request,
     conflict,
     internal,
     invalid,
@@ -24,13 +26,14 @@ from reconciler.apiserver.status import (
     not_found,
 )
 from reconciler.apiserver.storage import Storage, Stored
-from rules.strategies import on_create
+from rules import strategies
+from rules.deletion import is_over
 from state.defaults import default
 from state.identity import generated_name
-from state.objects import AnyObject, Namespace, ObjectMeta, Service, replace
+from state.objects import AnyObject, DaemonSet, Namespace, ObjectMeta, Service, replace
 from state.store.records import Fence
 from state.times import format_time
-from state.validation import validate, validate_update
+from state.validation import validate
 
 #: Attempts to store a change that others get in before.
 ATTEMPTS = 10
@@ -64,12 +67,27 @@ class FieldManagement(Protocol):
     """Who owns which field (``metadata.managedFields``), and server-side apply. Pure: time is an argument."""
 
     def updated(  # noqa: PLR0917 - what a record of a change consists of
-        self, resource: Resource, live: AnyObject | None, new: AnyObject, manager: str, subresource: str, now: int
+        self,
+        resource: Resource,
+        live: AnyObject | None,
+        new: AnyObject,
+        manager: str,
+        subresource: str,
+        now: int,
+        asked: AnyObject | None = None,
     ) -> AnyObject:
-        """The object about to be stored, with what the change says about ownership."""
+        """The object about to be stored, with what the change says about ownership. Of a new one its writer owns what
+        is in it as it was ``asked`` for: not what admission and allocation have added.
+        """
 
-    def applied(
-        self, resource: Resource, live: AnyObject | None, manifest: Mapping[str, Any], options: WriteOptions, now: int
+    def applied(  # noqa: PLR0917 - what an applied manifest is about
+        self,
+        resource: Resource,
+        live: AnyObject | None,
+        manifest: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str,
+        now: int,
     ) -> dict[str, Any]:
         """The live object (as ``wire.document``) with a manifest applied, managedFields included.
 
@@ -109,6 +127,10 @@ class Sent:
         """A decoded object."""
         return cls(decoded.object, options, decoded.warnings)
 
+    def warned(self, warnings: tuple[str, ...]) -> Sent:
+        """The same, with more to be told."""
+        return changed(self, warnings=(*self.warnings, *warnings)) if warnings else self
+
 
 class Writer:
     """Writes objects of any resource."""
@@ -124,6 +146,7 @@ class Writer:
         self.storage, self.clock, self.fields = storage, clock, fields
         self._admission, self._allocator = admission, allocator
         self.decoder = Decoder(storage.registry)
+        self.configured = Configured(storage)
         self.guard: Guard | None = None
 
     # -- create --------------------------------------------------------------------------------------------------------
@@ -134,7 +157,7 @@ class Writer:
         Raises:
             ApiError: it is refused.
         """
-        obj = _placed(place, sent.object)
+        obj = placed(place, sent.object)
         if self.guard is not None:
             self.guard.check(place, obj, None, sent.options.user)
         for attempt in range(_NAMES):
@@ -154,24 +177,39 @@ class Writer:
         """
         if self.guard is not None:
             self.guard.check_creation(place, sent.options.user)
-        return self.create(place, sent)
+        meta = sent.object.metadata
+        if meta.uid:
+            why = f"uid mismatch: the provided object specified uid {meta.uid}, and no existing object was found"
+            raise conflict(*place.about, why)
+        obj = replace(sent.object, metadata=replace(meta, resource_version=None))
+        return self.create(place, changed(sent, object=obj))
 
     def _create(self, resource: Resource, placed: AnyObject, sent: Sent) -> Written:
         now = self.clock()
-        obj = default(strategy.prepare_create(resource, placed, now))
+        obj = default(strategies.prepare_create(resource.traits, placed, now))
+        obj = certificate_hands.prepared(obj, None, sent.options, now)
+        asked = _asked(placed, obj)
         obj = self._admission.complete_new(resource, obj, placed.metadata.name)
-        obj = on_create(replace(obj, metadata=_new_meta(resource, obj.metadata, now)))
+        meta = placed.metadata
+        attempt = self.configured.attempt("CREATE", Place(resource, meta.namespace, meta.name), sent.options)
+        if attempt is not None:
+            obj = attempt.completed(obj, None)
+        obj = strategies.on_create(replace(obj, metadata=_new_meta(resource, obj.metadata, now)))
         if isinstance(obj, Namespace):  # its label is its name, which may have been generated
-            obj = strategy.prepare_create(resource, obj, now)
-        problems = (*validate(obj), *resource.problems(obj))
+            obj = default(obj)
+        problems = (*validate(obj, resource.name_rule), *resource.problems(obj))
         if problems:
             raise invalid(resource.kind, resource.group, obj.metadata.name, problems)
         if placed.metadata.resource_version:
             raise internal("resourceVersion should not be set on objects to be created")
+        sent = sent.warned(resource.warnings_of(obj, None))
+        if attempt is not None:
+            attempt.check(obj, None)
+            sent = sent.warned(attempt.warnings)
         self._admission.check_new(resource, obj, dry_run=sent.options.dry_run)
 
         def store(complete: AnyObject, fence: Fence | None) -> Written:
-            new = self._tracked(resource, None, complete, sent, "")
+            new = self._tracked(resource, None, complete, sent, "", asked)
             if sent.options.dry_run:
                 return Written(self._unstored(resource, new), sent.warnings, is_new=True)
             return Written(self.storage.create(resource, new, fence), sent.warnings, is_new=True)
@@ -190,13 +228,19 @@ class Writer:
             return self._allocator.complete(obj, now, store)
         return store(obj, None)
 
-    def _tracked(
-        self, resource: Resource, live: AnyObject | None, new: AnyObject, sent: Sent, subresource: str
+    def _tracked(  # noqa: PLR0917 - as FieldManagement has it
+        self,
+        resource: Resource,
+        live: AnyObject | None,
+        new: AnyObject,
+        sent: Sent,
+        subresource: str,
+        asked: AnyObject | None = None,
     ) -> AnyObject:
         """The object with the record of who owns what; one that was applied has it."""
         if self.fields is None or sent.options.is_apply:
             return new
-        return self.fields.updated(resource, live, new, sent.options.manager, subresource, self.clock())
+        return self.fields.updated(resource, live, new, sent.options.manager, subresource, self.clock(), asked)
 
     # -- update --------------------------------------------------------------------------------------------------------
 
@@ -206,7 +250,7 @@ class Writer:
         Raises:
             ApiError: it is refused.
         """
-        new = named(place, sent.object)
+        new = named(place, sent.object, is_complete=True)
         revision = parse_put_revision(new.metadata.resource_version)
         for attempt in range(ATTEMPTS):
             live = self.storage.get(place.resource, place.namespace, place.name)
@@ -214,6 +258,8 @@ class Writer:
                 if place.resource.kind in _CREATED_BY_PUT and not place.subresource and revision is None:
                     return self.create_by_update(place, sent)
                 raise not_found(*place.about)
+            if new.metadata.uid and new.metadata.uid != live.object.metadata.uid:
+                raise other_uid(place, new.metadata.uid, live.object)
             try:
                 return self.replace(place, new, live, sent)
             except ApiError as error:
@@ -228,20 +274,32 @@ class Writer:
             ApiError: it is refused; ``is_race`` says of a Conflict if it may be tried again.
         """
         resource, old = place.resource, live.object
-        _check_identity(place, new.metadata, live)
+        check_revision(place, new.metadata, live)
         if self.guard is not None:
             self.guard.check(place, new, old, sent.options.user)
+        attempt = self.configured.attempt("UPDATE", place, sent.options)
+        if attempt is not None:
+            new = named(place, attempt.completed(new, old))
         is_part = place.subresource in pod_parts.PARTS
         if place.subresource in ("approval", "status"):  # the former is for conditions of the latter
-            new = strategy.prepare_status(resource, new, old)
+            new = strategies.prepare_status(resource.traits, new, old)
+            new = certificate_hands.prepared(new, old, sent.options, self.clock())
         elif is_part:
-            new = strategy.counted(resource, pod_parts.prepare(place.subresource, new, old), old)
+            new = strategies.counted(resource.traits, pod_parts.prepare(place.subresource, new, old), old)
         else:
-            new = strategy.prepare_update(resource, self._admission.complete_changed(default(new)), old)
-        changed = pod_parts.problems(place.subresource, new, old) if is_part else validate_update(new, old)
-        problems = (*validate(new), *changed, *resource.problems(new, old))
+            new = strategies.prepare_update(resource.traits, self._admission.complete_changed(default(new)), old)
+        if is_part:
+            problems = (*validate(new), *pod_parts.problems(place.subresource, new, old))
+        elif place.subresource:
+            problems = resource.problems_of_part(new, old, place.subresource)
+        else:
+            problems = resource.problems_of_update(new, old)
         if problems:
             raise invalid(resource.kind, resource.group, place.name, problems)
+        sent = sent.warned(resource.warnings_of(new, old))
+        if attempt is not None:
+            attempt.check(new, old)
+            sent = sent.warned(attempt.warnings)
         if place.subresource != "status":
             self._admission.check_changed(resource, new, old, dry_run=sent.options.dry_run)
         if place.subresource or new == old:
@@ -254,7 +312,7 @@ class Writer:
         new = self._tracked(place.resource, live.object, new, sent, place.subresource)
         if sent.options.dry_run:
             return Written(_DryRun(new, wire.encode(new), live.revision), sent.warnings)
-        if _ends_with_update(new):
+        if is_over(new):
             gone = self.storage.delete(place.resource, live)
             return Written(Stored(new, wire.encode(new), gone.revision), sent.warnings)
         return Written(self.storage.update(place.resource, new, live, fence), sent.warnings)
@@ -269,7 +327,7 @@ class Writer:
             live = self.storage.get(place.resource, place.namespace, place.name)
             if live is None:
                 raise not_found(*place.about)
-            new = strategy.counted(place.resource, edit(live.object), live.object)
+            new = strategies.counted(place.resource.traits, edit(live.object), live.object)
             try:
                 return self._store(place, new, live, Sent(new, options))
             except ApiError as error:
@@ -294,39 +352,18 @@ def is_race(error: ApiError) -> bool:
     return error.reason == "Conflict" and error.__cause__ is not None
 
 
-def _ends_with_update(obj: AnyObject) -> bool:
-    """Whether nothing holds an object any more that is being deleted: the last finalizer is gone, and grace is over."""
-    meta = obj.metadata
-    if meta.deletion_timestamp is None or meta.finalizers or meta.deletion_grace_period_seconds:
-        return False
-    return not (isinstance(obj, Namespace) and obj.spec.finalizers)
-
-
-def _placed(place: Place, obj: AnyObject) -> AnyObject:
-    """The object in the namespace of its path."""
-    given = obj.metadata.namespace
-    if place.resource.namespaced and given not in ("", place.namespace):
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    if not place.resource.namespaced or given == place.namespace:
-        return obj
-    return replace(obj, metadata=replace(obj.metadata, namespace=place.namespace))
-
-
-def named(place: Place, obj: AnyObject) -> AnyObject:
-    """The object under the name of its path.
-
-    Raises:
-        ApiError: it has another one.
-    """
-    meta = obj.metadata
-    if meta.name and meta.name != place.name:
-        raise bad_request(f"the name of the object ({meta.name}) does not match the name on the URL ({place.name})")
-    namespace = place.namespace if place.resource.namespaced else ""
-    if meta.namespace and namespace and meta.namespace != namespace:
-        raise bad_request(
-            f"the namespace of the object ({meta.namespace}) does not match the namespace on the URL ({namespace})"
-        )
-    return replace(obj, metadata=replace(meta, name=place.name, namespace=namespace))
+def _asked(placed: AnyObject, prepared: AnyObject) -> AnyObject:
+    """A new object as far as it is its writer's: as it is read, with defaults, and without what the server adds."""
+    asked: AnyObject = prepared
+    if isinstance(placed, Namespace):
+        asked = replace(default(placed), spec=placed.spec)
+    elif isinstance(prepared, DaemonSet):  # the generation of its template is part of how a DaemonSet is read
+        asked = strategies.on_create(prepared)
+    meta = asked.metadata
+    if meta.deletion_timestamp is None and meta.deletion_grace_period_seconds is None:
+        return asked
+    meta = replace(meta, deletion_timestamp=None, deletion_grace_period_seconds=None)
+    return replace(asked, metadata=meta)
 
 
 def _new_meta(resource: Resource, meta: ObjectMeta, now: int) -> ObjectMeta:
@@ -339,27 +376,9 @@ def _new_meta(resource: Resource, meta: ObjectMeta, now: int) -> ObjectMeta:
         name=name,
         uid=chance.uid(),
         creation_timestamp=format_time(now),
-        generation=1 if strategy.is_counted(resource) else None,
+        generation=1 if resource.traits.is_counted else meta.generation,
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
         resource_version=None,
         self_link=None,
     )
-
-
-def _check_identity(place: Place, new: ObjectMeta, live: Stored) -> None:
-    """The object is the one that the request means, at the revision that it means.
-
-    Raises:
-        ApiError: Conflict.
-    """
-    revision = parse_put_revision(new.resource_version)
-    if new.uid and new.uid != live.object.metadata.uid:
-        raise conflict(
-            *place.about,
-            f"StorageError: invalid object, Code: 4, Key: {place.resource.key(place.namespace, place.name)}, "
-            f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {new.uid}, UID in "
-            f"object meta: {live.object.metadata.uid}",
-        )
-    if revision is not None and revision != live.revision:
-        raise modified(*place.about)

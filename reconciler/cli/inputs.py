@@ -16,6 +16,7 @@ from reconciler.extensions import controllers, installed_profiles
 from reconciler.files import load_files
 from reconciler.nodes import parse_nodes
 from reconciler.plan import Plan
+from reconciler.untyped import definitions_of
 from rules.concern import Concern
 from rules.scheduling import ConfigurationError, Profile
 from state.convert import Validation
@@ -83,13 +84,14 @@ class Inputs:
         if (*self.desired, *self.observed, self.scheduler_config).count(_STDIN) > 1:
             raise click.UsageError("stdin (-) can be read only once")
         desired, observed = self.load(self.desired), self.load(self.observed)
+        definitions = definitions_of((*desired.objects, *observed.objects))
         cluster = Cluster(
             options=self,
             desired=desired.objects,
             observed=observed.objects,
             nodes=tuple(self.made_up_nodes()),
             origins={
-                Key.of(place(obj)): origin
+                Key.of(place(obj, definitions)): origin
                 for loaded in (observed, desired)
                 for obj, origin in zip(loaded.objects, loaded.origins, strict=True)
             },

@@ -6,6 +6,7 @@ import gc
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,8 @@ from rules.services import CLUSTER_CIDR
 
 #: New objects after which the garbage collector looks at them.
 _YOUNG = 20_000
+#: After so many seconds an orderly end doesn't wait for the store any more.
+_STOP_SECONDS = 4.0
 
 
 @click.command(
@@ -86,34 +89,49 @@ def serve(
     from reconciler.apiserver.server import Server  # noqa: PLC0415
     from reconciler.live.directory import StateDirectory  # noqa: PLC0415
 
+    gc.set_threshold(_YOUNG, 20, 20)  # of what is made, little is ever in a cycle
     if is_plain and not _is_loopback(host):
         raise click.UsageError(f"--http is for loopback only, found --host {host}")
-    if is_plain and audit is not None:
-        raise click.UsageError("--audit-log-path tells who did what, which nobody knows with --http")
     allow_many()
     terms = chosen.terms()
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = _signalled()
     directory = StateDirectory(state_dir)
     if not chosen.store:
         directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with chosen.or_else(f"sqlite:{directory.served}").open() as store:
+    with chosen.or_else(f"sqlite:{directory.served}").open() as store, ExitStack() as end:
         security = None
         if not is_plain:
             fixed = None if tokens is None else FixedTokens.read(tokens)
             now = time.time_ns() // 1000
             keys = folder or directory.certificates
             security = Security(keys, now, hosts=(host,), tokens=fixed, audit=audit)
-        with Server(store, host=host, port=port, cidrs=(service_cidr,), terms=terms, security=security) as server:
-            echo([server.url])
-            if path is not None:
-                write(server.http.kubeconfig, path)
-            # what there is now stays and needn't be looked through; of what comes, little is ever in a cycle
-            gc.freeze()
-            gc.set_threshold(_YOUNG, 20, 20)
-            stopped.wait()
+        server = Server(store, host=host, port=port, cidrs=(service_cidr,), terms=terms, security=security, audit=audit)
+        server.control.on_begin = gc.freeze  # what there is then stays and needn't be looked through
+        # who still waits for a store that doesn't answer gives up when it is closed
+        hurry = threading.Timer(_STOP_SECONDS, store.close)
+        end.callback(hurry.cancel)
+        end.enter_context(server)
+        end.callback(hurry.start)
+        echo([server.url])
+        if path is not None:
+            write(server.http.kubeconfig, path)
+        stopped.wait()
     return exits.OK
+
+
+def _signalled() -> threading.Event:
+    """Set by the first SIGINT or SIGTERM; one more ends the process at once."""
+    stopped = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def note(*_: object) -> None:
+        stopped.set()
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in numbers:
+        signal.signal(number, note)
+    return stopped
 
 
 def _is_loopback(host: str) -> bool:

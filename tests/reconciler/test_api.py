@@ -200,3 +200,98 @@ def test_a_kind_without_a_type_can_be_deleted_and_patched_by_its_name():
     assert loop.delete("widget.example.com/thing")
     loop.step()
     assert "Widget.example.com" not in loop.snapshot.kinds
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_namespace_takes_what_is_in_it_along():
+    """Nothing new comes into it meanwhile, and the namespaces that every cluster has stay."""
+    loop = Reconciler([config_map("a", "shop"), config_map("b")], now=NOW)
+    loop.step()
+    loop.delete("namespace/shop")
+    loop.apply(config_map("c", "shop"))
+    plan = loop.step()
+    assert [str(key) for key in map(Key.of, plan.snapshot.objects("ConfigMap"))] == ["configmap/default/b"]
+    assert plan.snapshot.get(Key("Namespace", "", "shop")) is None
+    (note,) = plan.notes
+    assert note.target == Key("ConfigMap", "shop", "c")
+    assert note.why.endswith("unable to create new content in namespace shop because it is being terminated")
+    with pytest.raises(StateError, match='namespaces "default" is forbidden: this namespace may not be deleted'):
+        loop.delete("namespace/default")
+
+
+@pytest.mark.parametrize(
+    ("form", "patch"),
+    [
+        ("merge", {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}),
+        ("strategic", {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}),
+        ("json", [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "app:2"}]),
+    ],
+)
+def test_a_patch_has_one_of_three_forms(form, patch):
+    loop = Reconciler(deployment("web"), now=NOW, concerns=[])
+    loop.step()
+    loop.patch("deploy/web", patch, form)
+    (action,) = loop.step().actions
+    assert (action.verb, action.object.spec.template.spec.containers[0].image) == ("update", "app:2")
+    assert action.object.metadata.generation == 2
+
+
+def test_what_a_patch_says_of_the_status_is_reported():
+    """Together with other fields, or alone; then it is no action."""
+    loop = Reconciler(deployment("web"), now=NOW, concerns=[])
+    loop.step()
+    loop.patch("deploy/web", {"status": {"replicas": 1}})
+    assert loop.step().actions == ()
+    loop.patch("deploy/web", {"status": {"replicas": 2}, "spec": {"paused": True}})
+    (action,) = loop.step().actions
+    assert (action.object.status.replicas, action.object.spec.paused) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "patch", "why"),
+    [
+        ("merge", {"metadata": {"resourceVersion": "99"}}, "the object has been modified"),
+        ("merge", {"metadata": {"name": "other"}}, "a patch cannot change kind, namespace, name or uid"),
+        ("merge", [], "expected a patch of form json"),
+        ("json", [{"op": "test", "path": "/kind", "value": "x"}], "the server rejected our request"),
+        ("strategic", {"$patch": "turn"}, "(?i)unknown patch type"),
+        ("yaml", {}, "expected a patch of form json"),
+    ],
+)
+def test_a_patch_that_cannot_be_carried_out_is_refused(form, patch, why):
+    loop = Reconciler(config_map(), now=NOW)
+    loop.step()
+    with pytest.raises(StateError, match=why):
+        loop.patch("configmap/settings", patch, form)
+
+
+def test_what_only_the_server_sets_stays_as_it_is():
+    """As an update of a registry takes it."""
+    loop = Reconciler(pod("p"), now=NOW, nodes=1)
+    loop.step()
+    before = loop.snapshot.get(Key("Pod", "default", "p"))
+    loop.patch("pod/p", {"metadata": {"generation": 9, "labels": {"a": "b"}}})
+    after = loop.step().snapshot.get(Key("Pod", "default", "p"))
+    assert (after.spec.node_name, after.metadata.labels) == (before.spec.node_name, {"a": "b"})
+    assert after.metadata.generation == before.metadata.generation
+    with pytest.raises(StateError, match="pod updates may not change fields"):
+        loop.patch("pod/p", {"spec": {"nodeName": None}})
+
+
+def test_a_change_that_admission_refuses_is_refused():
+    """Priority: of the classes one at most is for pods that name none. Of an applied manifest a note says so."""
+    first, second = (
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1}
+        for name in ("a", "b")
+    )
+    loop = Reconciler([{**first, "globalDefault": True}, second], now=NOW)
+    assert loop.step().notes == ()
+    with pytest.raises(StateError, match=r"PriorityClass a is already marked as default\."):
+        loop.patch("priorityclass/b", {"globalDefault": True})
+    loop.apply({**second, "globalDefault": True})
+    (note,) = loop.step().notes
+    assert note.why.endswith("PriorityClass a is already marked as default. Only one default can exist")
+    loop.apply(second)
+    assert loop.step().notes == ()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.merge import merge_patched, three_way_merge
+from state.objects import Container, DeploymentSpec, EndpointSlice, ObjectMeta, Pod, PodSpec, ServiceSpec
 
 leaves = st.booleans() | st.integers(0, 3) | st.sampled_from(["x", "y"])
 names = st.sampled_from(["a", "b", "c"])
@@ -43,21 +44,21 @@ def _is_same(found, item):
 @given(documents, documents, documents)
 def test_the_result_says_what_the_manifest_says(last, wanted, live):
     arguments = copy.deepcopy((last, wanted, live))
-    merged = three_way_merge(last, wanted, live)
+    merged = three_way_merge(last, wanted, live, Pod)
     assert says(merged, wanted)
     assert (last, wanted, live) == arguments
 
 
 @given(documents, documents)
 def test_applying_again_changes_nothing(wanted, live):
-    merged = three_way_merge({}, wanted, live)
-    assert three_way_merge(wanted, wanted, merged) == merged
+    merged = three_way_merge({}, wanted, live, Pod)
+    assert three_way_merge(wanted, wanted, merged, Pod) == merged
 
 
 @given(documents)
 def test_on_nothing_the_manifest_is_the_result(wanted):
-    assert three_way_merge({}, wanted, {}) == wanted
-    assert three_way_merge(wanted, wanted, wanted) == wanted
+    assert three_way_merge({}, wanted, {}, Pod) == wanted
+    assert three_way_merge(wanted, wanted, wanted, Pod) == wanted
 
 
 @given(documents, documents)
@@ -70,7 +71,7 @@ def test_list_items_are_merged_by_their_keys():
     live = {"containers": [{"name": "a", "image": "1", "imagePullPolicy": "Always"}, {"name": "sidecar", "image": "s"}]}
     last = {"containers": [{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]}
     wanted = {"containers": [{"name": "c", "image": "1"}, {"name": "a", "image": "2"}]}
-    assert three_way_merge(last, wanted, live)["containers"] == [
+    assert three_way_merge(last, wanted, live, PodSpec)["containers"] == [
         {"name": "c", "image": "1"},
         {"name": "a", "image": "2", "imagePullPolicy": "Always"},
         {"name": "sidecar", "image": "s"},
@@ -85,37 +86,39 @@ def test_ports_are_told_apart_by_protocol():
         ]
     }
     wanted = {"ports": [{"port": 53, "name": "tcp"}, {"port": 53, "protocol": "UDP", "name": "udp"}]}
-    assert three_way_merge({}, wanted, live)["ports"] == [
+    assert three_way_merge({}, wanted, live, ServiceSpec)["ports"] == [
         {"port": 53, "name": "tcp", "protocol": "TCP", "nodePort": 30002},
         {"port": 53, "name": "udp", "protocol": "UDP", "nodePort": 30001},
     ]
 
 
 @pytest.mark.parametrize(
-    ("live", "wanted"),
+    ("kind", "live", "wanted"),
     [
-        ({"command": ["a", "b"]}, {"command": ["c"]}),
-        ({"tolerations": [{"key": "a"}, {"key": "b"}]}, {"tolerations": [{"key": "b"}]}),
-        ({"env": [{"name": "a"}, {"name": "b"}]}, {"env": [{"name": "a"}, {"name": "a"}]}),
-        ({"env": ["a"]}, {"env": [{"name": "a"}]}),
-        ({"volumes": {}}, {"volumes": [{"name": "a"}]}),
+        (Container, {"command": ["a", "b"]}, {"command": ["c"]}),
+        (PodSpec, {"tolerations": [{"key": "a"}, {"key": "b"}]}, {"tolerations": [{"key": "b"}]}),
+        (Container, {"env": [{"name": "a"}, {"name": "b"}]}, {"env": [{"name": "a"}, {"name": "a"}]}),
+        (Container, {"env": ["a"]}, {"env": [{"name": "a"}]}),
+        (PodSpec, {"volumes": {}}, {"volumes": [{"name": "a"}]}),
+        (EndpointSlice, {"ports": [{"port": 1}]}, {"ports": [{"port": 2}]}),
     ],
-    ids=["plain", "without a key", "twice the same key", "not objects", "another type"],
+    ids=["plain", "without a key", "twice the same key", "not objects", "another type", "keyed in another kind"],
 )
-def test_other_lists_are_replaced_whole(live, wanted):
-    assert three_way_merge({}, wanted, live) == wanted
+def test_other_lists_are_replaced_whole(kind, live, wanted):
+    assert three_way_merge({}, wanted, live, kind) == wanted
 
 
 def test_of_an_unknown_kind_all_lists_are_replaced_whole():
     """kubectl knows no merge keys of custom resources: it uses a JSON merge patch."""
     live = {"containers": [{"name": "a"}, {"name": "b"}], "finalizers": ["x"]}
     wanted = {"containers": [{"name": "a", "image": "1"}]}
-    merged = three_way_merge({}, wanted, live, by_item=False)
+    merged = three_way_merge({}, wanted, live)
     assert merged["containers"] == [{"name": "a", "image": "1"}]
 
 
 def test_finalizers_are_a_set():
-    merged = three_way_merge({"finalizers": ["a", "b"]}, {"finalizers": ["b", "c"]}, {"finalizers": ["a", "x", "b"]})
+    last, wanted, live = ({"finalizers": names} for names in (["a", "b"], ["b", "c"], ["a", "x", "b"]))
+    merged = three_way_merge(last, wanted, live, ObjectMeta)
     assert merged == {"finalizers": ["x", "b", "c"]}
 
 
@@ -124,7 +127,7 @@ def test_another_volume_source_replaces_the_one_before():
         "volumes": [{"name": "data", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c", "defaultMode": 420}}]
     }
     wanted = {"volumes": [{"name": "data", "hostPath": {"path": "/x"}}, {"name": "c", "configMap": {"name": "d"}}]}
-    assert three_way_merge({}, wanted, live)["volumes"] == [
+    assert three_way_merge({}, wanted, live, PodSpec)["volumes"] == [
         {"name": "data", "hostPath": {"path": "/x"}},
         {"name": "c", "configMap": {"name": "d", "defaultMode": 420}},
     ]
@@ -132,7 +135,8 @@ def test_another_volume_source_replaces_the_one_before():
 
 def test_another_strategy_replaces_the_one_before():
     live = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}}}
-    assert three_way_merge({}, {"strategy": {"type": "Recreate"}}, live) == {"strategy": {"type": "Recreate"}}
+    wanted = {"strategy": {"type": "Recreate"}}
+    assert three_way_merge({}, wanted, live, DeploymentSpec) == wanted
 
 
 def test_null_in_a_manifest_removes():
@@ -145,7 +149,7 @@ def test_null_in_a_manifest_removes():
 def test_nonsense_as_the_last_manifest_is_no_obstacle(last):
     """The annotation can hold anything."""
     wanted = {"containers": [{"name": "a"}]}
-    assert three_way_merge(last, wanted, {"containers": [{"name": "a"}, {"name": "b"}]}) == {
+    assert three_way_merge(last, wanted, {"containers": [{"name": "a"}, {"name": "b"}]}, PodSpec) == {
         "containers": [{"name": "a"}, {"name": "b"}]
     }
 

@@ -131,7 +131,6 @@ def test_what_does_not_exist_cannot_be_changed(ctx, write):
 def graces():
     """What a pod says, what is asked, and how many seconds it gets."""
     return [
-        (None, None, 30),
         (5, None, 5),
         (5, 60, 60),
         (60, 5, 5),
@@ -154,11 +153,12 @@ def test_a_running_pod_ends_gracefully(ctx, own, asked, seconds):
     "spec",
     [
         {},
+        {"node_name": "n1"},
         {"node_name": "n1", "termination_grace_period_seconds": 0},
         {"node_name": "n1", "status": PodStatus(phase="Succeeded")},
         {"node_name": "n1", "status": PodStatus(phase="Failed")},
     ],
-    ids=["unassigned", "no grace", "succeeded", "failed"],
+    ids=["unassigned", "no grace said", "no grace", "succeeded", "failed"],
 )
 def test_other_pods_are_gone_at_once(ctx, spec):
     ctx.ws.put(pod(**spec))
@@ -201,8 +201,22 @@ def test_a_finalizer_holds_an_object(ctx):
 
 def test_a_graceful_delete_raises_the_generation(ctx):
     ctx.ws.put(pod(node_name="n1", metadata=ObjectMeta(name="p", namespace="default", generation=4)))
-    ctx.delete(pod())
+    ctx.delete(pod(), 30)
     assert ctx.ws.find(Pod, "default", "p").metadata.generation == 5
+
+
+def test_a_policy_is_part_of_the_action_and_the_last_finalizer_of_the_object(ctx):
+    """One action deletes; the update that takes the last finalizer away brings another."""
+    owner = ConfigMap(metadata=ObjectMeta(name="c", namespace="default"))
+    ctx.ws.put(owner)
+    ctx.delete(owner, policy="Foreground")
+    (action,) = ctx.actions
+    assert action.details()["propagationPolicy"] == "Foreground"
+    held = ctx.ws.find(ConfigMap, "default", "c")
+    assert held.metadata.finalizers == ("foregroundDeletion",)
+    ctx.update(replace(held, metadata=replace(held.metadata, finalizers=())))
+    assert ctx.ws.find(ConfigMap, "default", "c") is None
+    assert [each.verb for each in ctx.actions] == ["delete", "update", "delete"]
 
 
 def test_deleting_what_is_not_there_is_no_action(ctx):

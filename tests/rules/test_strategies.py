@@ -2,10 +2,33 @@
 
 import pytest
 
-from rules.strategies import JOB_NAME, JOB_UID, TEMPLATE_GENERATION, on_create, on_update
+from rules.strategies import (
+    JOB_NAME,
+    JOB_UID,
+    TEMPLATE_GENERATION,
+    Traits,
+    on_create,
+    on_update,
+    prepare_create,
+    prepare_status,
+    prepare_update,
+    traits_of,
+)
 from state.defaults import default
 from state.load import from_dict
-from state.objects import replace
+from state.objects import (
+    CustomObject,
+    Deployment,
+    Node,
+    NodeStatus,
+    ObjectMeta,
+    Opaque,
+    PersistentVolume,
+    Pod,
+    PodSpec,
+    PodStatus,
+    replace,
+)
 
 
 def made(kind, api_version="apps/v1", labels=None, **spec):
@@ -47,3 +70,64 @@ def test_a_stateful_set_loses_what_is_off():
     sts = made("StatefulSet", selector={"matchLabels": {"a": "b"}}, updateStrategy={"rollingUpdate": rolling})
     stored = on_create(sts).spec.update_strategy.rolling_update
     assert (stored.max_unavailable, stored.partition) == (None, 1)
+
+
+@pytest.mark.parametrize(("sent", "stored"), [("5", "5"), ("0", "1"), ("-3", "1")])
+def test_a_new_daemon_set_may_bring_its_template_generation(sent, stored):
+    """As one does that was exported from another cluster; it counts on from there."""
+    fresh = made("DaemonSet")
+    fresh = replace(fresh, metadata=replace(fresh.metadata, annotations={TEMPLATE_GENERATION: sent}))
+    assert on_create(fresh).metadata.annotations == {TEMPLATE_GENERATION: stored}
+
+
+# -- what is whose -----------------------------------------------------------------------------------------------------
+
+NOW = 1_767_225_600_000_000
+
+
+def stored(obj, **meta):
+    """An object as it is live: of its third generation."""
+    return replace(obj, metadata=replace(obj.metadata, resource_version="7", generation=3, **meta))
+
+
+def with_status(deployment, replicas):
+    return replace(deployment, status=replace(deployment.status, replicas=replicas))
+
+
+def test_a_status_begins_anew_but_a_nodes():
+    """Nodes are created with what their kubelet reports."""
+    deployment = with_status(made("Deployment"), 9)
+    assert prepare_create(traits_of(Deployment), deployment, NOW).status.replicas is None
+    node = Node(metadata=ObjectMeta(name="n"), status=NodeStatus(capacity={"cpu": "4"}))
+    assert prepare_create(traits_of(Node), node, NOW) == node
+    volume = prepare_create(traits_of(PersistentVolume), PersistentVolume(metadata=ObjectMeta(name="v")), NOW)
+    assert (volume.status.phase, volume.status.last_phase_transition_time) == ("Pending", "2026-01-01T00:00:00Z")
+
+
+def test_an_update_leaves_the_status_and_a_status_the_rest():
+    live = with_status(stored(made("Deployment")), 2)
+    sent = with_status(replace(live, spec=replace(live.spec, replicas=5)), 9)
+    updated = prepare_update(traits_of(Deployment), sent, live)
+    assert (updated.spec.replicas, updated.status.replicas, updated.metadata.generation) == (5, 2, 4)
+    reported = prepare_status(traits_of(Deployment), sent, live)
+    assert (reported.spec.replicas, reported.status.replicas, reported.metadata.generation) == (1, 9, 3)
+
+
+def test_an_update_may_leave_out_what_the_server_knows():
+    live = stored(Pod(metadata=ObjectMeta(name="p", namespace="ns", uid="u"), spec=PodSpec(node_name="n", priority=3)))
+    live = replace(default(live), status=PodStatus(phase="Running"))
+    sent = Pod(metadata=ObjectMeta(name="p", generation=77, labels={"new": "label"}), spec=PodSpec(node_name="n"))
+    updated = prepare_update(traits_of(Pod), sent, live)
+    assert updated == replace(live, metadata=replace(live.metadata, labels={"new": "label"}))
+
+
+def test_of_custom_resources_all_but_the_status_counts():
+    live = stored(CustomObject("example.com/v1", "Widget", ObjectMeta(name="w"), Opaque({"spec": 1, "status": 1})))
+    sent = replace(live, body=Opaque({"spec": 2, "status": 2}))
+    traits = Traits(has_status=True, is_counted=True, is_custom=True)
+    updated = prepare_update(traits, sent, live)
+    assert (updated.body.value, updated.metadata.generation) == ({"spec": 2, "status": 1}, 4)
+    reported = prepare_status(traits, sent, live)
+    assert (reported.body.value, reported.metadata.generation) == ({"spec": 1, "status": 2}, 3)
+    whole = prepare_update(Traits(), sent, live)
+    assert (whole.body.value, whole.metadata.generation) == ({"spec": 2, "status": 2}, 3)

@@ -52,7 +52,7 @@ def pod(*tolerations, name="p", on="n", bound=0, **meta):
     scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=format_time(bound))
     return Pod(
         metadata=ObjectMeta(name=name, namespace="ns", uid=name, **meta),
-        spec=PodSpec(node_name=on, tolerations=tolerations),
+        spec=PodSpec(node_name=on, tolerations=tolerations, termination_grace_period_seconds=30),
         status=PodStatus(phase="Running", conditions=(scheduled,)),
     )
 
