@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.printers import cluster, network, pods, storage, untyped, workloads
+from reconciler.printers import cluster, network, pods, policies, storage, untyped, workloads
 from reconciler.printers.cells import since
 from reconciler.printers.columns import Columns, columns
 from reconciler.printers.pods import PodState, pod_state
@@ -20,6 +20,7 @@ _PRINTERS: dict[str, Columns] = {
     **cluster.PRINTERS,
     **network.PRINTERS,
     **pods.PRINTERS,
+    **policies.PRINTERS,
     **storage.PRINTERS,
     **untyped.PRINTERS,
     **workloads.PRINTERS,

@@ -10,6 +10,7 @@ from state.objects import (
     DaemonSet,
     Deployment,
     Job,
+    PodTemplate,
     ReplicaSet,
     ReplicationController,
     StatefulSet,
@@ -129,6 +130,10 @@ def _controller_revision(obj: ControllerRevision, now: int) -> tuple[str, ...]:
     return (obj.metadata.name, controller, str(obj.revision), since(obj.metadata.creation_timestamp, now))
 
 
+def _pod_template(obj: PodTemplate, now: int) -> tuple[str, ...]:  # noqa: ARG001 - it shows no age
+    return (obj.metadata.name, *template_images(obj.template), labels(obj.template.metadata.labels))
+
+
 PRINTERS = {
     "ControllerRevision": columns("NAME,CONTROLLER,REVISION,AGE", _controller_revision),
     "CronJob": columns("NAME,SCHEDULE,TIMEZONE,SUSPEND,ACTIVE,LAST SCHEDULE,AGE", _cron_job, wide=_IMAGES_AND_SELECTOR),
@@ -137,6 +142,7 @@ PRINTERS = {
     ),
     "Deployment": columns("NAME,READY,UP-TO-DATE,AVAILABLE,AGE", _deployment, wide=_IMAGES_AND_SELECTOR),
     "Job": columns("NAME,STATUS,COMPLETIONS,DURATION,AGE", _job, wide=_IMAGES_AND_SELECTOR, coloured="STATUS"),
+    "PodTemplate": columns("NAME,CONTAINERS,IMAGES,POD LABELS", _pod_template),
     "ReplicaSet": columns("NAME,DESIRED,CURRENT,READY,AGE", _replicas, wide=_IMAGES_AND_SELECTOR),
     "ReplicationController": columns("NAME,DESIRED,CURRENT,READY,AGE", _replicas, wide=_IMAGES_AND_SELECTOR),
     "StatefulSet": columns("NAME,READY,AGE", _stateful_set, wide=_IMAGES),

@@ -1,0 +1,26 @@
+"""The Common Expression Language with Kubernetes' libraries: rules of custom resources, admission policies, match
+conditions of webhooks.
+
+Written here because no library for Python has what Kubernetes' expressions are full of: optional fields, comprehensions
+of two variables, ``quantity``, ``authorizer``, objects as values, and a budget. It knows no static types: what doesn't
+fit shows when it is evaluated.
+"""
+
+from reconciler.apiserver.cel.macros import BUDGET, OUT_OF_BUDGET, Steps
+from reconciler.apiserver.cel.program import Lazy, Program, compiled
+from reconciler.apiserver.cel.tree import CelSyntaxError
+from reconciler.apiserver.cel.values import CelBudgetError, CelError, Optional, kind_name
+
+__all__ = [
+    "BUDGET",
+    "OUT_OF_BUDGET",
+    "CelBudgetError",
+    "CelError",
+    "CelSyntaxError",
+    "Lazy",
+    "Optional",
+    "Program",
+    "Steps",
+    "compiled",
+    "kind_name",
+]
