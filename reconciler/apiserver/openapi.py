@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from reconciler.apiserver import openapi_proto
+from reconciler.apiserver.explanations import explained
 from reconciler.apiserver.openapi_schemas import (
     Schema,
     group_version_kind,
@@ -132,7 +133,7 @@ class OpenApi:
             if name not in found:
                 found[name] = known[name]
                 missing.extend(references(known[name]))
-        return dict(sorted(found.items()))
+        return {name: explained(name, schema) for name, schema in sorted(found.items())}
 
     def _document_v3(self, served: list[Resource]) -> dict[str, Any]:
         schemas = {name: _spelt_v3(schema) for name, schema in self._schemas(served).items()}

@@ -131,7 +131,7 @@ def with_merge_key(schema: Schema, struct: str, field: str) -> Schema:
 
 
 def _summary(struct: type[msgspec.Struct]) -> str:
-    text = struct.__dict__.get("__doc__") or f"{struct.__name__} of the Kubernetes API."
+    text = struct.__dict__.get("__doc__") or ""
     return " ".join(text.partition("\n\n")[0].split())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from reconciler.apiserver.messages import Field, fields_of, messages
@@ -27,6 +28,7 @@ _SCALARS: Mapping[str, Schema] = {
     "bytes": {"type": "string", "format": "byte"},
     "double": {"type": "number", "format": "double"},
     "int": {"type": "integer"},
+    "int64": {"type": "integer"},
     "meta.v1.Duration": {"type": "string"},
     "meta.v1.FieldsV1": {"type": "object", PRESERVE: True},
     "meta.v1.MicroTime": {"type": "string", "format": "date-time"},
@@ -45,24 +47,32 @@ def _name(message: str) -> str:
 @cache
 def known_schemas() -> Mapping[str, Schema]:
     """The schemas of all built-in kinds and of what they are made of, by name; those of structs say more."""
-    return {_name(message): _schema(message) for message in messages()} | dict(built_in())
+    fields = _further_fields() | {message: fields_of(message) for message in messages()}
+    return {_name(message): _schema(message, found) for message, found in fields.items()} | dict(built_in())
 
 
-def _schema(message: str) -> Schema:
-    properties = _properties(message)
-    schema: Schema = {
-        "type": "object",
-        "description": f"{message.rpartition('.')[2]} of the Kubernetes API.",
-        "properties": properties,
+def _further_fields() -> dict[str, dict[str, Field]]:
+    """The fields of kinds that are never sent as protocol buffers; ``openapi_fields.txt`` has a line for each."""
+    found: dict[str, dict[str, Field]] = {}
+    for line in (files("reconciler.apiserver") / "openapi_fields.txt").read_text().splitlines():
+        message, *columns = line.split(" ")
+        fields = found[message] = {}
+        for column in columns:
+            name, _, kind = column.partition(":")
+            bare = kind.lstrip("[]{}")
+            fields[name] = Field(name, kind[: len(kind) - len(bare)], bare)
+    return found
+
+
+def _schema(message: str, fields: Mapping[str, Field]) -> Schema:
+    struct = message.rpartition(".")[2]
+    properties: dict[str, Any] = {
+        name: with_merge_key(_of_field(field), struct, name) for name, field in fields.items()
     }
+    schema: Schema = {"type": "object", "properties": properties}
     if "metadata" in properties:
         schema["properties"] = type_meta() | properties
     return schema
-
-
-def _properties(message: str) -> dict[str, Any]:
-    struct = message.rpartition(".")[2]
-    return {name: with_merge_key(_of_field(field), struct, name) for name, field in fields_of(message).items()}
 
 
 def _of_field(field: Field) -> Schema:
