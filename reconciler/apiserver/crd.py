@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace as changed
+from importlib import import_module
 from typing import Any
 
 import structlog
 
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.crd_columns import custom_layout
-from reconciler.apiserver.crd_kind import DefinedKind, DefinitionKind, defined
+from reconciler.apiserver.crd_definition import DefinitionKind
+from reconciler.apiserver.crd_kind import DefinedKind, defined
 from reconciler.apiserver.options import DeleteOptions, ListOptions, WriteOptions
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.tables import Layout, built_in_layout
+from rules.deletion import CLEANUP
 from state.errors import StateError
 from state.objects import AnyObject, CustomObject, Opaque, replace
 from state.store.feed import Watch
@@ -24,8 +27,6 @@ from state.times import format_time
 log = structlog.get_logger("reconciler")
 
 Json = dict[str, Any]
-#: Holds a definition until its objects are gone.
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _OPTIONS = WriteOptions(manager="kube-apiserver")
 #: Seconds after which a definition that waits for its objects to go is looked at again.
 _AGAIN = 0.5
@@ -39,7 +40,9 @@ def schema_of(resource: Resource) -> Mapping[str, Any] | None:
 
 
 class Definitions:
-    """Follows the definitions in the store from a thread of its own, and says in their status that they are served."""
+    """Follows the definitions in the store and says in their status that they are served: from a thread of its own
+    between ``start`` and ``stop``, or whenever ``catch_up`` is called.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -63,7 +66,15 @@ class Definitions:
         self._stopped.set()
         if self._watch is not None:
             self._watch.close()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def catch_up(self) -> bool:
+        """Serves what is defined by now. Says whether anything was new."""
+        if self._watch is None:
+            self._list()
+            return True
+        return self._take_over(0.0)
 
     def layout(self, resource: Resource) -> Layout:
         """The columns of any resource."""
@@ -85,7 +96,7 @@ class Definitions:
                 if self._watch is None:
                     self._list()
                 if not self._stopped.is_set():
-                    self._take_over()
+                    self._take_over(_AGAIN if self._leaving else None)
             except ValueError:
                 if not self._stopped.is_set():  # the watch was closed, and not by ``stop``
                     raise
@@ -95,12 +106,13 @@ class Definitions:
                     self._unwatch()
                     self._stopped.wait(_PAUSE)
 
-    def _take_over(self) -> None:
-        """Looks at what has changed, and again at what is to go."""
+    def _take_over(self, timeout: float | None) -> bool:
+        """Looks at what has changed, and again at what is to go. Says whether there was any change."""
         assert self._watch is not None
-        events = self._watch.read(_AGAIN if self._leaving else None)
+        events = self._watch.read(timeout)
         for name in sorted({self._resource.place(event.key)[1] for event in events} | self._leaving):
             self._look(name)
+        return bool(events)
 
     def _unwatch(self) -> None:
         if self._watch is not None:
@@ -126,7 +138,7 @@ class Definitions:
         if obj.metadata.deletion_timestamp is not None:
             self._clean(name)
             return
-        wanted = defined(obj)
+        wanted = [self._convertible(each, obj.body.value["spec"]) for each in defined(obj)]
         conflict = self._conflict(name, wanted)
         if not conflict:
             for gone in self._served.get(name, ()):
@@ -136,6 +148,15 @@ class Definitions:
                 self._api.registry.add(resource)
             self._served[name] = wanted
         self._tell(obj, conflict)
+
+    def _convertible(self, resource: Resource, spec: Json) -> Resource:
+        """The resource, converted by the definition's webhook if it has one."""
+        conversion, wanted = resource.conversion, spec.get("conversion") or {}
+        if conversion is None or wanted.get("strategy") != "Webhook":
+            return resource
+        webhooks = import_module("reconciler.apiserver.crd_conversion")
+        webhook = webhooks.ConversionWebhook(wanted.get("webhook") or {}, self._api.storage)
+        return changed(resource, conversion=webhooks.WebhookConversion.of(conversion, webhook))
 
     def _conflict(self, name: str, wanted: list[Resource]) -> str:
         """Why the names can't be served, "" if they can."""
@@ -151,16 +172,13 @@ class Definitions:
         return ""
 
     def _tell(self, obj: CustomObject, conflict: str) -> None:
-        """Writes status and finalizer, if they aren't as they should be."""
+        """Writes the status, if it isn't as it should be."""
 
         def edit(live: AnyObject) -> AnyObject:
             assert isinstance(live, CustomObject)
             body = live.body.value
             status = _status(body, conflict, format_time(self._api.clock()))
-            meta = live.metadata
-            if FINALIZER not in meta.finalizers:
-                meta = replace(meta, finalizers=(*meta.finalizers, FINALIZER))
-            return replace(live, metadata=meta, body=Opaque({**body, "status": status}))
+            return replace(live, body=Opaque({**body, "status": status}))
 
         if edit(obj) != obj:
             self._api.writer.change(Place(self._resource, "", obj.metadata.name), edit, _OPTIONS)
@@ -177,7 +195,7 @@ class Definitions:
             return
 
         def edit(live: AnyObject) -> AnyObject:
-            kept = tuple(each for each in live.metadata.finalizers if each != FINALIZER)
+            kept = tuple(each for each in live.metadata.finalizers if each != CLEANUP)
             return replace(live, metadata=replace(live.metadata, finalizers=kept))
 
         self._leaving.discard(name)

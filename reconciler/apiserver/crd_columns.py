@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from reconciler.apiserver.tables import Layout, definition
 from reconciler.printers import since
 from state.objects import AnyObject, CustomObject
@@ -17,6 +19,9 @@ _STEP = re.compile(
     | \[\?\(\s*@(?P<field>[^=!<>\s]+)\s*==\s*(?P<quote>["'])(?P<value>.*?)(?P=quote)\s*\)\]""",
     re.VERBOSE,
 )
+_INT64 = 2**63
+#: What is shown of a kind that says nothing about it.
+_USUAL: Sequence[Mapping[str, Any]] = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 _Step = Callable[[Any], Sequence[Any]]
 
 
@@ -63,36 +68,61 @@ def _list(value: Any) -> list[Any]:
 
 
 def _cell(values: Sequence[Any], kind: str, now: int) -> Any:
+    """The first of the values that a column found, if it has the column's type."""
     if not values or values[0] is None:
         return None
     value = values[0]
+    if kind == "string":
+        return _text(value)
     if kind == "date" and isinstance(value, str):
         try:
             parse_time(value)
         except TimeError:
-            return value
+            return "<invalid>"
         return since(value, now)
-    if kind in ("integer", "number"):
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if kind == "boolean":
         return value if isinstance(value, bool) else None
-    if len(values) > 1:
-        return ",".join(map(_text, values))
-    return _text(value)
+    if kind not in ("integer", "number") or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _integer(value) if kind == "integer" else value
+
+
+def _integer(value: float) -> int:
+    """A number cut off, as Go does; what no integer has room for becomes the smallest."""
+    whole = int(value)
+    return whole if -_INT64 <= whole < _INT64 else -_INT64
 
 
 def _text(value: Any) -> str:
+    """A value as Go's JSON path prints it."""
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _described(column: Mapping[str, Any]) -> str:
+    return f"Custom resource definition column (in JSONPath format): {column['jsonPath']}"
+
+
 def custom_layout(columns: Sequence[Mapping[str, Any]]) -> Layout:
-    """The columns of a definition's version (``additionalPrinterColumns``); only the age if it names none."""
-    shown = columns or ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
-    finders = [(json_path(each["jsonPath"]), each["type"]) for each in shown]
+    """The columns of a definition's version (``additionalPrinterColumns``).
+
+    Only the age if it names none, or one by a path that can't be followed.
+    """
+    shown = columns or _USUAL
+    try:
+        finders = [(json_path(each["jsonPath"]), each["type"]) for each in shown]
+    except ValueError:
+        shown = _USUAL
+        finders = [(json_path(each["jsonPath"]), each["type"]) for each in shown]
     definitions = [definition("Name", "string", is_wide=False)]
     for each in shown:
         made = definition(
-            each["name"], each["type"], each.get("format", ""), each.get("description", ""), is_wide=False
+            each["name"],
+            each["type"],
+            each.get("format", ""),
+            each.get("description") or _described(each),
+            is_wide=False,
         )
         definitions.append({**made, "priority": each.get("priority", 0)})
 

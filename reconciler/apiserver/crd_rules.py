@@ -1,41 +1,31 @@
 """Validation rules of custom resources (``x-kubernetes-validations``), which are written in the Common Expression
 Language.
 
-The language is ``common-expression-language``'s; the functions that Kubernetes adds for strings and lists are here. A
-rule that needs more (optional values, ``quantity``, ``url``, ``sets``) isn't enforced, and the log says so, once.
+``cel`` is the language; here is which rule is about which value, and how a value looks with the types of its schema.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
-import re2
-import structlog
-
-from state.errors import Problem
+from reconciler.apiserver.cel.values import NOTHING, Optional
+from state.errors import NO_VALUE, Problem
 from state.times import parse_duration
-
-log = structlog.get_logger("reconciler")
 
 Json = dict[str, Any]
 Schema = Mapping[str, Any]
 RULES = "x-kubernetes-validations"
-#: Steps that the rules of one value may take, roughly: half a second's worth. Kubernetes has a budget, too.
-BUDGET = 1_000_000
-_MACRO = re.compile(r"\.(?:all|exists|exists_one|filter|map)\($")
 _OLD = re.compile(r"\boldSelf\b")
 _RESERVED = re.compile(
     "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|"
     "while"
 )
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
-_UNSUPPORTED = "Undefined variable or function"
 #: What a refusal may be, as rules say it, and as a ``Problem`` does.
 REASONS = {f"FieldValue{reason}": reason for reason in ("Duplicate", "Forbidden", "Invalid", "Required")}
 
@@ -47,6 +37,11 @@ class _Value(NamedTuple):
     old: Any
     schema: Schema
     path: str
+
+
+def old_is_used(rule: str) -> bool:
+    """Whether a rule compares a value with what it was before."""
+    return bool(_OLD.search(rule))
 
 
 def has_rules(schema: Any) -> bool:
@@ -92,34 +87,43 @@ def _former(item: Any, old: Any, schema: Schema) -> Any:
 
 def _checked(rule: Json, value: _Value) -> Iterator[Problem]:
     text = str(rule.get("rule") or "").strip()
-    is_transition = bool(_OLD.search(text))
-    if is_transition and value.old is None:
+    is_transition, is_optional = old_is_used(text), bool(rule.get("optionalOldSelf"))
+    if is_transition and value.old is None and not is_optional:
         return
     names = {"self": _native(value.new, value.schema)}
     if is_transition:
-        names["oldSelf"] = _native(value.old, value.schema)
+        old = None if value.old is None else _native(value.old, value.schema)
+        names["oldSelf"] = old if not is_optional else NOTHING if old is None else Optional(old)
+    cel = _language()
+    steps = cel.Steps()
     try:
-        if _longest(value.new) ** _nesting(text) > BUDGET:
-            why = "validation failed due to running out of cost budget, no further validation rules will be run"
-        elif _evaluated(text, names):
+        if cel.compiled(text).evaluate(names, steps) is True:
             return
-        else:
-            why = _message(rule, text, names)
-    except _UnsupportedError:
-        return
-    except _EvaluationError as error:
+        why = _message(rule, text, names, steps)
+    except cel.CelBudgetError as error:
+        why = str(error)
+    except (cel.CelError, cel.CelSyntaxError) as error:
         why = f"{error} evaluating rule: {rule.get('message') or text}"
+        yield Problem(value.path or "<nil>", why, "Invalid", value.schema.get("type", "object"))
+        return
     reason = REASONS.get(rule.get("reason", ""), "Invalid")
     path = f"{value.path}{rule.get('fieldPath') or ''}".removeprefix(".") or "<nil>"
-    yield Problem(path, why, reason, value.schema.get("type", "object"))
+    shown = NO_VALUE if isinstance(value.new, dict | list) else value.new
+    yield Problem(path, why, reason, shown)
 
 
-def _message(rule: Json, text: str, names: Mapping[str, Any]) -> str:
-    told = rule.get("messageExpression")
+@cache
+def _language() -> Any:
+    """The language, loaded for the first rule: most servers have none."""
+    return import_module("reconciler.apiserver.cel")
+
+
+def _message(rule: Json, text: str, names: Mapping[str, Any], steps: Any) -> str:
+    told, cel = rule.get("messageExpression"), _language()
     if told:
         try:
-            found = _evaluated(told, names)
-        except (_EvaluationError, _UnsupportedError):
+            found = cel.compiled(told).evaluate(names, steps)
+        except (cel.CelError, cel.CelSyntaxError):
             found = None
         if isinstance(found, str) and found.strip() and "\n" not in found:
             return found
@@ -172,128 +176,3 @@ def _escaped(name: str) -> str:
     for text, instead in _ESCAPES:
         name = name.replace(text, instead)
     return name
-
-
-# -- evaluation --------------------------------------------------------------------------------------------------------
-
-
-class _EvaluationError(Exception):
-    """A rule that can't be told: a field that isn't there, a type that doesn't fit."""
-
-
-class _UnsupportedError(Exception):
-    """A rule that needs what isn't here."""
-
-
-def _evaluated(text: str, names: Mapping[str, Any]) -> Any:
-    program = _compiled(text)
-    if program is None:
-        raise _UnsupportedError
-    context = _language().Context(dict(names))
-    for name, function in _FUNCTIONS.items():
-        context.add_function(name, function)
-    try:
-        return program.execute(context)
-    except KeyError as error:
-        raise _EvaluationError(f"no such key: {error.args[0]}") from error
-    except RuntimeError as error:
-        if str(error).startswith(_UNSUPPORTED):
-            _give_up(text, str(error))
-            raise _UnsupportedError from error
-        raise _EvaluationError(str(error)) from error
-    except (TypeError, ValueError) as error:
-        raise _EvaluationError(str(error).partition(". ")[0]) from error
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> Any:
-    """A rule that can be evaluated, or None."""
-    try:
-        return _language().compile(text)
-    except ValueError as error:
-        _give_up(text, str(error))
-        return None
-
-
-@lru_cache(maxsize=4096)
-def _give_up(rule: str, cause: str) -> None:
-    """Says that a rule isn't enforced; once."""
-    log.warning("a validation rule can't be evaluated and isn't enforced", rule=rule, cause=cause.partition("\n")[0])
-
-
-@cache
-def _language() -> Any:
-    """The language, loaded for the first rule: most servers have none."""
-    return importlib.import_module("cel")
-
-
-@lru_cache(maxsize=4096)
-def _nesting(text: str) -> int:
-    """How deep a rule goes through lists within lists."""
-    deepest, open_macros = 0, []
-    for at, letter in enumerate(text):
-        if letter == "(":
-            open_macros.append(bool(_MACRO.search(text[max(0, at - 12) : at + 1])))
-            deepest = max(deepest, sum(open_macros))
-        elif letter == ")" and open_macros:
-            open_macros.pop()
-    return deepest
-
-
-def _longest(value: Any) -> int:
-    """The length of the longest list or map in a value."""
-    if not isinstance(value, dict | list):
-        return 1
-    items = value.values() if isinstance(value, dict) else value
-    return max(len(value), *map(_longest, items)) if value else 1
-
-
-# -- what Kubernetes adds to the language ------------------------------------------------------------------------------
-
-
-def _split(text: str, by: str, most: int = -1) -> list[str]:
-    if not most:
-        return []
-    parts = text.split(by) if by else list(text)
-    return parts if most < 0 or len(parts) <= most else [*parts[: most - 1], by.join(parts[most - 1 :])]
-
-
-def _index(of: Any, item: Any, start: int = 0) -> int:
-    if isinstance(of, str):
-        return of.find(item, start)
-    return of.index(item) if item in of else -1
-
-
-def _last_index(of: Any, item: Any) -> int:
-    if isinstance(of, str):
-        return of.rfind(item)
-    return len(of) - 1 - of[::-1].index(item) if item in of else -1
-
-
-def _find(text: str, pattern: str) -> str:
-    found = re2.search(pattern, text)
-    return found.group(0) if found else ""
-
-
-def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
-    found = [each.group(0) for each in re2.finditer(pattern, text)]
-    return found if most < 0 else found[:most]
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "charAt": lambda text, at: text[at : at + 1],
-    "find": _find,
-    "findAll": _find_all,
-    "indexOf": _index,
-    "isSorted": lambda items: all(one <= other for one, other in pairwise(items)),
-    "join": lambda items, by="": by.join(items),
-    "lastIndexOf": _last_index,
-    "lowerAscii": lambda text: "".join(each.lower() if each.isascii() else each for each in text),
-    "replace": lambda text, old, new, most=-1: text.replace(old, new, most),
-    "reverse": lambda text: text[::-1],
-    "split": _split,
-    "substring": lambda text, start, end=None: text[start:end],
-    "sum": lambda items: sum(items) if items else 0,
-    "trim": lambda text: text.strip(),
-    "upperAscii": lambda text: "".join(each.upper() if each.isascii() else each for each in text),
-}
