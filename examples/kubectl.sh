@@ -7,7 +7,7 @@
 # Each section has a namespace of its own, which is deleted at the end. Every command is shown, then run.
 set -euo pipefail
 
-sections=(looking creating reading changing applying rolling pods nodes rights custom deleting)
+sections=(looking creating reading changing applying migrating rolling pods nodes rights admission custom deleting)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "${KUBECONFIG:?is not set}" "$folder/config"
@@ -66,12 +66,19 @@ spec:
 END
 }
 
+# A certificate request for CN=tour, in base64.
+csr=LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISk1IRUNBUUF3RHpFTk1Bc0dBMVVFQXd3RWRHOTFjakJaTUJNR0J5cUdTTT\
+Q5QWdFR0NDcUdTTTQ5QXdFSApBMElBQk5IbHZFeW5iK1ZxdHNsaE04QjN3M1YxSUxmMXZaTmxDSyszK0JVeE45WS9wQmM3czQyQTNjVEhrWC9F\
+CjhURjRZSXQxR01LYlJkV3BwQW5CZitTMlZtMmdBREFLQmdncWhrak9QUVFEQWdOSUFEQkZBaUJiU2JPMW43WUQKMFk2a2xNTlNBN2g1WUc4V1\
+lUeFlSbFQ5Rm5Ca1RQa1VGd0loQU1NSkladXdjNG91QlZxcDhLQnUrb3EwMTl2QQpFQURuMGJMeDA1Z0dxTjc3Ci0tLS0tRU5EIENFUlRJRklD\
+QVRFIFJFUVVFU1QtLS0tLQo=
+
 request() {
     cat <<END
 apiVersion: certificates.k8s.io/v1
 kind: CertificateSigningRequest
 metadata: {name: tour-request}
-spec: {signerName: example.com/tour, usages: [client auth], request: "$(base64 -w0 <<<tour)"}
+spec: {signerName: example.com/tour, usages: [client auth], request: "$csr"}
 END
 }
 
@@ -360,6 +367,117 @@ rights() {
     fails 'is forbidden' get nodes --user=robot
     says 'reconciled' auth reconcile -f - <<<"$(kubectl get role reader -o yaml)"
     fails 'verbs must contain at least one value' apply -f - <<<'{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"x"},"rules":[{"resources":["pods"],"apiGroups":[""],"verbs":[]}]}'
+}
+
+migrating() { # from kubectl's apply to the server's, and kubectl's rarer ways to change things
+    local map='{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","labels":{"g":"m"}},"data":{"a":"1"}}'
+    says 'configmap/m created' apply -f - <<<"$map"
+    fails '+  a: "2"' diff --server-side -f - <<<"${map/\"1\"/\"2\"}"
+    says 'serverside-applied' apply --server-side -f - <<<"${map/\"1\"/\"2\"}"
+    says '"a": "2"' apply view-last-applied configmap/m -o json
+    says 'configured' apply -f - <<<"${map/\"1\"/\"2\"}"
+    fails '1 conflict: conflict with "kubectl": .data.a' apply --server-side --field-manager=other -f - <<<"$map"
+    says 'serverside-applied' apply --server-side --field-manager=other --force-conflicts -f - <<<"$map"
+    says 'manager: other' get configmap m -o yaml --show-managed-fields
+    says 'configmap/m configured' apply set-last-applied -f - --create-annotation <<<"$map"
+    says 'configmap/m replaced' replace --force -f - <<<"$map"
+    says 'configmap/n created' apply -f - <<<"${map/\"m\"/\"n\"}"
+    says 'configmap/n pruned' apply --prune --prune-allowlist=core/v1/ConfigMap -l g=m -f - <<<"$map"
+    fails 'unknown patch type: nope in map: map[$patch:nope]' patch configmap m -p '{"data":{"$patch":"nope"}}'
+    fails 'cannot restore map from int64' patch configmap m -p '{"data":1}'
+    fails 'json: cannot unmarshal string into Go value of type map' patch configmap m -p 'nonsense'
+    fails 'The request is invalid' patch configmap m --type=json -p '[{"op":"remove","path":"/data/b"}]'
+    says '{"a":"1","b":"2"}' patch configmap m --type=merge -p '{"data":{"b":"2"}}' -o jsonpath='{.data}'
+    fails 'already has a value' label configmap m g=n
+    says 'labeled' label configmap m g=n --overwrite
+    fails 'the object has been modified' label configmap m g=o --overwrite --resource-version=1
+    says 'condition met' wait --for=jsonpath='{.data.a}'=1 configmap/m --timeout=10s
+    says 'condition met' wait --for=create configmap/m --timeout=10s
+    says 'created' create priorityclass tour-high --value=1000 --preemption-policy=Never
+    says 'deleted' delete priorityclass tour-high
+    says 'created' create ingress i --rule='example.com/a*=web:80,tls=secret'
+    says 'web:80' describe ingress i
+    says 'created' create cronjob c --image=i --schedule='*/5 * * * *' -- date
+    fails 'expected exactly 5 fields, found 1: [bad]' create cronjob d --image=i --schedule=bad
+    says 'created' create job from-cron --from=cronjob/c
+    says 'created' create quota q --hard=configmaps=50
+    says 'configmaps: ' get quota q
+}
+
+admission() {
+    says 'validatingadmissionpolicy.admissionregistration.k8s.io/tour-replicas created' apply -f - <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: tour-replicas}
+spec:
+  paramKind: {apiVersion: v1, kind: ConfigMap}
+  matchConstraints:
+    resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]
+  variables: [{name: most, expression: "int(params.data.most)"}]
+  validations:
+  - expression: object.spec.replicas <= variables.most
+    messageExpression: "'at most ' + string(variables.most) + ' replicas'"
+    reason: Forbidden
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: tour-replicas}
+spec:
+  policyName: tour-replicas
+  paramRef: {name: limits, namespace: tour-admission, parameterNotFoundAction: Deny}
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: tour-admission}}}
+END
+    fails 'no params found for policy binding' create deployment web --image=nginx
+    says 'created' create configmap limits --from-literal=most=3
+    fails "ValidatingAdmissionPolicy 'tour-replicas' with binding 'tour-replicas' denied request: at most 3 replicas" \
+        create deployment web --image=nginx --replicas=5
+    says 'created' create deployment web --image=nginx --replicas=2
+    fails 'at most 3 replicas' patch deployment web -p '{"spec":{"replicas":4}}'
+    says 'patched' patch validatingadmissionpolicybinding tour-replicas --type=merge -p '{"spec":{"validationActions":["Warn"]}}'
+    says 'Warning: Validation failed for ValidatingAdmissionPolicy' patch deployment web -p '{"spec":{"replicas":4}}'
+    says 'VALIDATIONS   PARAMKIND' get validatingadmissionpolicies
+    says 'tour-admission/limits' get validatingadmissionpolicybindings
+    says 'What has to be true, in CEL' explain validatingadmissionpolicy.spec.validations.expression
+    fails 'compilation failed: ERROR: <input>:1:11: Syntax error' patch validatingadmissionpolicy tour-replicas \
+        --type=merge -p '{"spec":{"validations":[{"expression":"object.x ++"}]}}'
+    says 'patched' patch validatingadmissionpolicy tour-replicas --type=json \
+        -p '[{"op":"replace","path":"/spec/validations/0/expression","value":"object.spec.replica < 3"}]'
+    becomes 'spec.validations[0].expression' get validatingadmissionpolicy tour-replicas \
+        -o jsonpath='{.status.typeChecking.expressionWarnings[0].fieldRef}'
+    says "undefined field 'replica'" describe validatingadmissionpolicy tour-replicas
+    says 'deleted' delete validatingadmissionpolicybinding tour-replicas
+    says 'deleted' delete validatingadmissionpolicy tour-replicas
+    says 'scaled' scale deployment web --replicas=5
+    says 'mutatingadmissionpolicy.admissionregistration.k8s.io/tour-label created' apply -f - <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: tour-label}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: tour-admission}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration: {expression: 'Object{metadata: Object.metadata{labels: {"tour": object.metadata.name}}}'}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: tour-label}
+spec: {policyName: tour-label}
+END
+    says '{"tour":"labelled"}' create configmap labelled -o jsonpath='{.metadata.labels}'
+    says 'deleted' delete mutatingadmissionpolicy,mutatingadmissionpolicybinding tour-label
+    local client='{"url":"https://127.0.0.1:9/admit"}' rule='{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["configmaps"]}'
+    local about='{"matchLabels":{"kubernetes.io/metadata.name":"tour-admission"}}'
+    says 'tour-hook created' create -f - <<<'{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingWebhookConfiguration","metadata":{"name":"tour-hook"},"webhooks":[{"name":"hook.example.com","admissionReviewVersions":["v1"],"sideEffects":"None","clientConfig":'"$client"',"namespaceSelector":'"$about"',"rules":['"$rule"']}]}'
+    fails 'failed calling webhook "hook.example.com": failed to call webhook: Post "https://127.0.0.1:9/admit?timeout=10s": dial tcp 127.0.0.1:9: connect: connection refused' \
+        create configmap other
+    says 'patched' patch validatingwebhookconfiguration tour-hook --type=json -p '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]'
+    says 'created' create configmap other
+    says 'WEBHOOKS' get validatingwebhookconfigurations
+    says 'deleted' delete validatingwebhookconfiguration tour-hook
 }
 
 custom() {

@@ -31,6 +31,7 @@ One code path serves the library, batch, ``up`` and HTTP. From the outside in:
 ``watching``         one watch of the store fanned out to any number of clients
 ``bootstrap``        what every cluster has from its first moment
 ``control``          controllers and scheduler on the same store: list, watch, decide, write back
+``owned_fields``     what they own of the objects that clients made
 ``event_limits``     how many of their events are worth recording
 ``status``           ``ApiError``: metav1 Status, one constructor per reason
 ===================  =================================================================================================

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from reconciler.apiserver.locks import Lock
 from reconciler.apiserver.resources import Resource
-from reconciler.apiserver.status import ApiError, internal, unavailable
+from reconciler.apiserver.status import ApiError, unavailable
 from reconciler.apiserver.storage import Storage
 from reconciler.cycle import Cycle
 from rules.services import CLUSTER_CIDR, NODE_PORTS, Services
@@ -137,10 +137,11 @@ class ServiceAllocator:
 
 
 def _refusal(service: Service, problem: str) -> ApiError:
-    """The allocator's ``path: Invalid value: ...`` as a Status."""
+    """The allocator's ``path: Invalid value: ...`` as a Status; what else is wrong is an internal error."""
     path, _, why = problem.partition(": ")
     if not why.startswith("Invalid value: "):
-        return internal(problem)
+        fault = why if path.startswith("spec.") else problem
+        return ApiError(500, "InternalError", f"Internal error occurred: {fault}", {"causes": [{"message": fault}]})
     name = service.metadata.name
     causes = [{"reason": "FieldValueInvalid", "message": why, "field": path}]
     details = {"name": name, "kind": "Service", "causes": causes}

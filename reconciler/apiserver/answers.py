@@ -53,7 +53,7 @@ class Listing:
     def meta(self) -> dict[str, Any]:
         """The list's metadata."""
         meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
-        if self.token:
+        if self.token or self.resource.is_custom:  # which is a list without a type, and says it in any case
             meta["continue"] = self.token
         if self.remaining is not None:
             meta["remainingItemCount"] = self.remaining
@@ -63,7 +63,7 @@ class Listing:
     def pieces(self) -> Iterator[bytes]:
         """The list as it is sent, a few hundred kilobytes at a time."""
         resource, entries = self.resource, self.entries
-        typed = resource.type is not None
+        typed = not resource.is_custom
         yield wire.list_head(resource.kind, resource.api_version, self.meta)
         for start in range(0, len(entries), PIECE):
             some = entries[start : start + PIECE]

@@ -18,14 +18,14 @@ from reconciler.apiserver.options import DeleteOptions, ListOptions, WriteOption
 from reconciler.apiserver.patching import Patcher
 from reconciler.apiserver.resources import Place, Registry, Resource
 from reconciler.apiserver.selection import Selection, selection
-from reconciler.apiserver.status import ApiError, expired, not_found, too_large_revision
+from reconciler.apiserver.status import ApiError, bad_request, expired, not_found, too_large_revision, warned
 from reconciler.apiserver.storage import Storage, continue_token, read_continue
 from reconciler.apiserver.subresources import Subresources
 from reconciler.apiserver.watching import Told, WatchStream
 from reconciler.apiserver.writer import FieldManagement, Sent, Writer, Written
 from rules.services import CLUSTER_CIDR, NODE_PORTS
 from state.store.base import Store
-from state.store.records import Entry
+from state.store.records import CompactedError, Entry
 
 #: Entries read at once where a selector decides how many of them count.
 _CHUNK = 500
@@ -71,17 +71,19 @@ class Api:
         allocator = ServiceAllocator(self.storage, services, cidrs, node_ports)
         self.writer = Writer(self.storage, admission, allocator, clock, fields)
         self.patcher = Patcher(self.writer)
-        self.deleter = Deleter(self.storage, admission, clock)
+        self.deleter = Deleter(self.storage, admission, self.writer.configured, clock)
         self.subresources = Subresources(self.storage, self.writer, self.deleter, clock)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def get(self, place: Place) -> Answer:
-        """One object.
+    def get(self, place: Place, revision: int | None = None) -> Answer:
+        """One object, not older than a revision.
 
         Raises:
-            ApiError: there is none.
+            ApiError: there is none, or that revision is yet to come.
         """
+        if revision:
+            self._check_reached(revision)
         entry = self.storage.entry(place.resource, place.namespace, place.name)
         if entry is None:
             raise not_found(*place.about)
@@ -99,25 +101,27 @@ class Api:
         after = ""
         revision = options.revision or None
         if options.token:
-            revision, after = self._continued(resource, options.token)
+            since, after = read_continue(options.token)
+            if revision:
+                raise bad_request("specifying resource version is not allowed when using continue")
+            revision = since or None
         elif revision is not None:
-            current = self.storage.store.revision()
-            if revision > current:
-                raise too_large_revision(revision, current)
+            self._check_reached(revision)
             if options.match != "Exact" and not (limit and not options.match):
                 revision = None
         if options.revision == 0:
             limit = 0  # as from a cache, which knows no pages
-        return self._page(place, chosen, revision, limit, after)
+        try:
+            return self._page(place, chosen, revision, limit, after)
+        except ApiError as error:
+            if options.token and isinstance(error.__cause__, CompactedError):
+                raise _too_old(resource, after) from error
+            raise
 
-    def _continued(self, resource: Resource, token: str) -> tuple[int | None, str]:
-        revision, after = read_continue(token)
-        oldest = self.storage.store.compacted()
-        if revision and revision < oldest:
-            error = expired(_TOO_OLD)
-            error.meta = {"continue": continue_token(resource, -1, resource.prefix + after)}
-            raise error
-        return revision or None, after
+    def _check_reached(self, revision: int) -> None:
+        current = self.storage.store.revision()
+        if revision > current:
+            raise too_large_revision(revision, current)
 
     def _page(self, place: Place, chosen: Selection, revision: int | None, limit: int, after: str) -> Listing:
         resource, namespace = place.resource, place.namespace
@@ -169,7 +173,8 @@ class Api:
             ApiError: it is refused.
         """
         decoded = self.writer.decoder.body(body, place.resource, content_type, options.validation)
-        return _written(place, self.writer.create(place, Sent.of(decoded, options)))
+        with warned(decoded.warnings):
+            return _written(place, self.writer.create(place, Sent.of(decoded, options)))
 
     def update(self, place: Place, body: bytes, options: WriteOptions, content_type: str = JSON) -> Answer:
         """Replaces an object, or its status.
@@ -178,7 +183,8 @@ class Api:
             ApiError: it is refused.
         """
         decoded = self.writer.decoder.body(body, place.resource, content_type, options.validation)
-        return _written(place, self.writer.update(place, Sent.of(decoded, options)))
+        with warned(decoded.warnings):
+            return _written(place, self.writer.update(place, Sent.of(decoded, options)))
 
     def patch(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> Answer:
         """Changes an object, or its status, by a patch of the type that ``content_type`` says.
@@ -195,7 +201,7 @@ class Api:
             ApiError: there is none, or it may not be deleted.
         """
         deleted = self.deleter.delete(place, options)
-        return Answer(_code(deleted), deleted.body(place.resource), resource=place.resource, stored=deleted.stored)
+        return Answer(_code(deleted), deleted.body(place.resource), deleted.warnings, place.resource, deleted.stored)
 
     def delete_collection(self, place: Place, chosen: ListOptions, options: DeleteOptions) -> Listing:
         """Deletes every object that a list would show, and returns that list.
@@ -212,6 +218,13 @@ class Api:
                 if error.reason != "NotFound":
                     raise
         return listing
+
+
+def _too_old(resource: Resource, after: str) -> ApiError:
+    """What is said about a token of a list that can't be gone on with; it has one that leads on in the newest list."""
+    error = expired(_TOO_OLD)
+    error.meta = {"continue": continue_token(resource, -1, resource.prefix + after)}
+    return error
 
 
 def _written(place: Place, written: Written) -> Answer:

@@ -78,10 +78,10 @@ def _filtered(left: Fields, right: Fields, *, keep_common: bool) -> dict[str, Fi
 
 
 def members(fields: Fields, path: Path = ()) -> Iterator[Path]:
-    """The paths in a set, sorted."""
-    for step, child in sorted(_below(fields)):
-        if is_member(child):
-            yield (*path, step)
+    """The paths in a set: on each level those that are in it themselves, then what is below; sorted."""
+    ordered = sorted(_below(fields))
+    yield from ((*path, step) for step, child in ordered if is_member(child))
+    for step, child in ordered:
         yield from members(child, (*path, step))
 
 
@@ -105,6 +105,8 @@ def _shown_step(step: str) -> str:
         return f".{rest}"
     if kind == "v":
         return f"[={rest}]"
+    if kind == "i":
+        return f"[{rest}]"
     keys = ",".join(f"{name}={orjson.dumps(value).decode()}" for name, value in sorted(orjson.loads(rest).items()))
     return f"[{keys}]"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.apiserver import wire
+from reconciler.apiserver.apply_faults import faults
 from reconciler.apiserver.apply_fields import (
     Fields,
     Path,
@@ -17,9 +18,10 @@ from reconciler.apiserver.apply_fields import (
     union,
     with_parents,
 )
+from reconciler.apiserver.apply_last import own_fields, with_annotation
 from reconciler.apiserver.apply_shapes import Shape, shape_of, shape_of_built_in, shape_of_custom
-from reconciler.apiserver.apply_walk import Difference, compare, faults, fields_of, merge, without
-from reconciler.apiserver.field_changes import NOT_OWNED, blank, change_of
+from reconciler.apiserver.apply_walk import Difference, compare, fields_of, merge, without
+from reconciler.apiserver.field_changes import NOT_OWNED, blank, change_of, owned_part
 from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.status import ApiError, internal
@@ -74,13 +76,23 @@ class ManagedFields:
         return shape_of_custom(self._schema_of(resource)) if resource.merged is None else shape_of(resource.merged)
 
     def updated(  # noqa: PLR0917 - as FieldManagement has it
-        self, resource: Resource, live: AnyObject | None, new: AnyObject, manager: str, subresource: str, now: int
+        self,
+        resource: Resource,
+        live: AnyObject | None,
+        new: AnyObject,
+        manager: str,
+        subresource: str,
+        now: int,
+        asked: AnyObject | None = None,
     ) -> AnyObject:
-        """The object about to be stored, with the record that the change leads to."""
-        change = change_of(resource, self._shape(resource), live, new, subresource)
-        entries = _read(new)
-        if entries is None:
-            entries = {} if live is None else _read(live) or {}
+        """The object about to be stored, with the record that the change leads to.
+
+        Nobody keeps one for an object that has none, until something is applied to it.
+        """
+        entries = _recorded(live, new, subresource)
+        if live is not None and not entries:
+            return replace(new, metadata=replace(new.metadata, managed_fields=()))
+        change = change_of(resource, self._shape(resource), live, new, subresource, asked or new)
         writer = Manager(manager, _UPDATE, resource.api_version, subresource)
         entries = _without_changed(entries, change)
         if change.changed:
@@ -88,10 +100,16 @@ class ManagedFields:
             entries[writer] = _Entry(union(had, change.changed), format_time(now))
         return replace(new, metadata=replace(new.metadata, managed_fields=tuple(map(Opaque, _written(entries)))))
 
-    def applied(
-        self, resource: Resource, live: AnyObject | None, manifest: Mapping[str, Any], options: WriteOptions, now: int
+    def applied(  # noqa: PLR0917 - as FieldManagement has it
+        self,
+        resource: Resource,
+        live: AnyObject | None,
+        manifest: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str,
+        now: int,
     ) -> Json:
-        """The live object with a manifest applied.
+        """The live object with a manifest applied. What isn't written at that path isn't owned either.
 
         Raises:
             ApiError: fields belong to others, or aren't in the schema.
@@ -100,30 +118,31 @@ class ManagedFields:
         _check(resource, manifest, shape)
         document: Json = {} if live is None else wire.document(live)
         (document.get("metadata") or {}).pop("managedFields", None)
-        entries = {} if live is None else _read(live) or self._first(resource, document, shape)
-        applier = Manager(options.manager, _APPLY, resource.api_version, "")
+        entries = {} if live is None else _read(live) or self._first(resource, document, shape, now)
+        applier = Manager(options.manager, _APPLY, resource.api_version, subresource)
         last = entries.get(applier, _Entry({}, None))
-        wanted = fields_of(manifest, shape)
-        entries[applier] = _Entry(wanted, last.time)
-        kept: Fields = {}
-        for entry in entries.values():
+        kept = fields_of(manifest, shape)
+        wanted = owned_part(resource, kept, subresource)
+        others = {manager: entry for manager, entry in entries.items() if manager != applier}
+        for entry in others.values():
             kept = union(kept, entry.fields)
         gone = difference(with_parents(last.fields), with_parents(kept))
         result: Json = without(merge(document, dict(manifest), shape), gone, shape)
-        change = compare(document, result, shape)
-        others = {manager: entry for manager, entry in entries.items() if manager != applier}
+        found = compare(document, result, shape)
+        change = Difference(*(owned_part(resource, fields, subresource) for fields in found))
         if live is not None and not options.force:
-            _check_conflicts(others, change)
+            _check_conflicts(others, change, own_fields(document, options.manager, shape))
         time = last.time if result == document else format_time(now)
         entries = _without_changed(others, change)
-        entries[applier] = _Entry(difference(wanted, NOT_OWNED), time)
+        if wanted:
+            entries[applier] = _Entry(wanted, time)
         result["metadata"] = {**(result.get("metadata") or {}), "managedFields": _written(entries)}
-        return result
+        return with_annotation(result, manifest, options.manager)
 
-    def _first(self, resource: Resource, document: Json, shape: Shape) -> _Entries:
+    def _first(self, resource: Resource, document: Json, shape: Shape, now: int) -> _Entries:
         """The record of an object that has none."""
         everything = difference(compare(blank(resource), document, shape).changed, NOT_OWNED)
-        return {Manager(_BEFORE, _UPDATE, resource.api_version, ""): _Entry(everything, None)}
+        return {Manager(_BEFORE, _UPDATE, resource.api_version, ""): _Entry(everything, format_time(now))}
 
 
 def _check(resource: Resource, manifest: Mapping[str, Any], shape: Shape) -> None:
@@ -137,10 +156,11 @@ def _check(resource: Resource, manifest: Mapping[str, Any], shape: Shape) -> Non
     raise internal(f"failed to create typed patch object {what}: {told}")
 
 
-def _check_conflicts(others: _Entries, change: Difference) -> None:
+def _check_conflicts(others: _Entries, change: Difference, own: Fields) -> None:
     conflicts: list[tuple[Manager, Path]] = []
     for manager in sorted(others):
-        conflicts += ((manager, path) for path in members(intersection(others[manager].fields, change.changed)))
+        shared = difference(intersection(others[manager].fields, change.changed), own)
+        conflicts += ((manager, path) for path in members(shared))
     if not conflicts:
         return
     causes = [
@@ -170,6 +190,17 @@ def _without_changed(entries: _Entries, change: Difference) -> _Entries:
     return result
 
 
+def _recorded(live: AnyObject | None, new: AnyObject, subresource: str) -> _Entries:
+    """The record that a write begins with: its own if it brings one that makes sense; one empty entry means none."""
+    if not subresource:
+        if [each.value for each in new.metadata.managed_fields] == [{}]:
+            return {}
+        brought = _read(new)
+        if brought is not None:
+            return brought
+    return {} if live is None else _read(live) or {}
+
+
 def _read(obj: AnyObject) -> _Entries | None:
     """The record that an object carries; None if it has none, or one that makes no sense."""
     entries: _Entries = {}
@@ -180,6 +211,8 @@ def _read(obj: AnyObject) -> _Entries | None:
         names = [value.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")]
         time = value.get("time")
         if not all(isinstance(name, str) for name in names) or not isinstance(time, str | None):
+            return None
+        if names[1] not in (_APPLY, _UPDATE):
             return None
         entries[Manager(*names)] = _Entry(value["fieldsV1"], time)
     return entries or None

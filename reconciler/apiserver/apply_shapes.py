@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import inspect
 
+from reconciler.apiserver.gotimes import is_time
 from reconciler.apiserver.messages import Field, fields_of
 from reconciler.apiserver.strategic import MERGE_KEYS
 from state.objects import Object, ObjectMeta
@@ -32,6 +33,7 @@ _ATOMIC_STRUCTS = frozenset(
         "NodeSelectorTerm",
         "ObjectFieldSelector",
         "ObjectReference",
+        "OwnerReference",
         "ResourceFieldSelector",
         "RoleRef",
         "ScopeSelector",
@@ -60,7 +62,8 @@ _TWO_KEYS: Mapping[tuple[str, str], tuple[str, str | None]] = {
 class Shape:
     """One type. ``fields`` are the declared ones of a map; ``item`` is the type of its other values, or that of items.
 
-    ``any`` is what nothing is known of: its maps are granular, all else is owned as a whole.
+    ``any`` is what nothing is known of: its maps are granular, all else is owned as a whole. ``type`` is what a value
+    has to be, "" if anything will do.
     """
 
     kind: Literal["scalar", "atomic", "any", "map", "list", "set"]
@@ -68,6 +71,7 @@ class Shape:
     item: Shape | None = None
     keys: tuple[str, ...] = ()
     key_defaults: Mapping[str, Any] = field(default_factory=dict)
+    type: Literal["", "boolean", "list", "map", "numeric", "scalar", "string"] = ""
 
     @cached_property
     def fields(self) -> Mapping[str, Shape]:
@@ -84,7 +88,7 @@ class Shape:
     def step(self, item: Any) -> str | None:
         """What tells an item of a list apart, as a step of a path; None if the item lacks it."""
         if self.kind == "set":
-            return None if isinstance(item, dict | list) else f"v:{_json(item)}"
+            return None if item is None or isinstance(item, dict | list) else f"v:{_json(item)}"
         if not isinstance(item, dict):
             return None
         found = {key: item.get(key, self.key_defaults.get(key)) for key in sorted(self.keys)}
@@ -95,18 +99,20 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-SCALAR, ATOMIC, UNKNOWN = Shape("scalar"), Shape("atomic"), Shape("any")
+ATOMIC, UNKNOWN = Shape("atomic"), Shape("any")
+SCALAR, STRING = Shape("scalar", type="scalar"), Shape("scalar", type="string")
+NUMERIC, BOOLEAN = Shape("scalar", type="numeric"), Shape("scalar", type="boolean")
+_TYPE_META = {"apiVersion": STRING, "kind": STRING}
+
+
+def _of_struct(name: str, make_fields: Callable[[], Mapping[str, Shape]]) -> Shape:
+    return Shape("atomic" if name in _ATOMIC_STRUCTS else "map", make_fields, type="map")
 
 
 @cache
 def shape_of(struct: type[msgspec.Struct]) -> Shape:
     """The shape of a struct."""
-    if struct.__name__ in _ATOMIC_STRUCTS:
-        return ATOMIC
-    return Shape("map", lambda: _fields(struct))
-
-
-_TYPE_META = {"apiVersion": SCALAR, "kind": SCALAR}
+    return _of_struct(struct.__name__, lambda: _fields(struct))
 
 
 def _fields(struct: type[msgspec.Struct]) -> Mapping[str, Shape]:
@@ -118,57 +124,70 @@ def _fields(struct: type[msgspec.Struct]) -> Mapping[str, Shape]:
 
 def _shape(node: inspect.Type, struct: str, name: str) -> Shape:
     if isinstance(node, inspect.UnionType):
-        node = next((each for each in node.types if not isinstance(each, inspect.NoneType)), node)
+        options = [each for each in node.types if not isinstance(each, inspect.NoneType)]
+        if len(options) > 1:
+            return SCALAR
+        node = options[0]
     if isinstance(node, inspect.StructType):
         return shape_of(node.cls)
     if isinstance(node, inspect.DictType):
-        if (struct, name) in _ATOMIC_MAPS:
-            return ATOMIC
-        return Shape("map", item=_shape(node.value_type, "", ""))
+        kind: Literal["atomic", "map"] = "atomic" if (struct, name) in _ATOMIC_MAPS else "map"
+        return Shape(kind, item=_shape(node.value_type, "", ""), type="map")
     if isinstance(node, inspect.VarTupleType):
         return _list_shape(node, struct, name)
-    return ATOMIC if isinstance(node, inspect.CustomType) else SCALAR
+    if isinstance(node, inspect.CustomType):
+        return ATOMIC
+    return SCALAR if is_time(name) else _SCALARS.get(type(node), SCALAR)
+
+
+#: What else is a time, an amount, or a number or text: it may be written in more than one way.
+_SCALARS: Mapping[type, Shape] = {inspect.StrType: STRING, inspect.IntType: NUMERIC, inspect.BoolType: BOOLEAN}
 
 
 def _list_shape(node: inspect.VarTupleType, struct: str, name: str) -> Shape:
     key = MERGE_KEYS.get(struct, {}).get(name)
+    item = _shape(node.item_type, "", "")
     if key is None:
-        return ATOMIC
+        return Shape("atomic", item=item, type="list")
     if not key:
-        return Shape("set", item=SCALAR)
-    item = node.item_type
-    # the item's own shape, even of a struct that is atomic elsewhere: its key is owned by itself
-    inner = Shape("map", lambda: _fields(item.cls)) if isinstance(item, inspect.StructType) else UNKNOWN
+        return Shape("set", item=item, type="list")
     second, default = _TWO_KEYS.get((struct, name), ("", None))
     keys = (key, second) if second else (key,)
-    return Shape("list", item=inner, keys=keys, key_defaults={second: default} if default else {})
+    return Shape("list", item=item, keys=keys, key_defaults={second: default} if default else {}, type="list")
 
 
 @cache
 def shape_of_message(message: str) -> Shape:
     """The shape of a message of a kind without a struct."""
     struct = message.rpartition(".")[2]
-    if struct in _ATOMIC_STRUCTS:
-        return ATOMIC
-    return Shape("map", lambda: {name: _field_shape(field, struct) for name, field in fields_of(message).items()})
+    return _of_struct(struct, lambda: {name: _field_shape(field, struct) for name, field in fields_of(message).items()})
+
+
+_FIELD_SCALARS = {"bool": BOOLEAN, "bytes": STRING, "int": NUMERIC, "int64": NUMERIC, "string": STRING}
 
 
 def _field_shape(field: Field, struct: str) -> Shape:
     if field.type == "RawExtension":
         return UNKNOWN
-    if field.message is None:
-        return Shape("map", item=SCALAR) if field.container == "{}" else ATOMIC if field.container else SCALAR
-    item = shape_of_message(field.message)
+    scalar = SCALAR if is_time(field.name) else _FIELD_SCALARS.get(field.type, SCALAR)
+    item = scalar if field.message is None else shape_of_message(field.message)
     if not field.container:
         return item
+    if field.container == "{}":
+        return Shape("map", item=item, type="map")
     key = MERGE_KEYS.get(struct, {}).get(field.name)
-    return Shape("list", item=item, keys=(key,)) if key else ATOMIC
+    if key and field.message is not None:
+        return Shape("list", item=item, keys=(key,), type="list")
+    return Shape("atomic", item=item, type="list")
 
 
 def shape_of_built_in(message: str) -> Shape:
     """The shape of a whole built-in kind that has no struct."""
     fields = {**shape_of_message(message).fields, **_TYPE_META, "metadata": shape_of(ObjectMeta)}
-    return Shape("map", lambda: fields)
+    return Shape("map", lambda: fields, type="map")
+
+
+_SCHEMA_SCALARS = {"boolean": BOOLEAN, "integer": NUMERIC, "number": NUMERIC}
 
 
 def shape_of_schema(schema: Mapping[str, Any]) -> Shape:
@@ -182,26 +201,30 @@ def shape_of_schema(schema: Mapping[str, Any]) -> Shape:
                 keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
                 properties = (items or {}).get("properties") or {}
                 defaults = {key: properties[key]["default"] for key in keys if "default" in (properties.get(key) or {})}
-                return Shape("list", item=item, keys=keys, key_defaults=defaults) if keys else ATOMIC
+                return Shape("list", item=item, keys=keys, key_defaults=defaults, type="list")
             case "set":
-                return Shape("set", item=item)
+                return Shape("set", item=item, type="list")
             case _:
-                return ATOMIC
+                return Shape("atomic", item=item, type="list")
+    if schema.get("x-kubernetes-int-or-string"):
+        return SCALAR
+    if kind == "string":
+        return SCALAR if schema.get("format") not in (None, "", "byte") else STRING
     if kind != "object":
-        return SCALAR if kind else UNKNOWN
-    if schema.get("x-kubernetes-map-type") == "atomic":
-        return ATOMIC
+        return _SCHEMA_SCALARS.get(str(kind), UNKNOWN)
     properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
     others = shape_of_schema(more) if isinstance(more, Mapping) else None
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         others = UNKNOWN
-    return Shape("map", lambda: {name: shape_of_schema(each) for name, each in properties.items()}, item=others)
+    whole: Literal["atomic", "map"] = "atomic" if schema.get("x-kubernetes-map-type") == "atomic" else "map"
+    fields = {name: shape_of_schema(each) for name, each in properties.items()}
+    return Shape(whole, lambda: fields, item=others, type="map")
 
 
 def shape_of_custom(schema: Mapping[str, Any] | None) -> Shape:
     """The shape of a whole custom resource; without a schema nothing is known but its metadata."""
     fields = {**_TYPE_META, "metadata": shape_of(ObjectMeta)}
     if schema is None:
-        return Shape("map", lambda: fields, item=UNKNOWN)
+        return Shape("map", lambda: fields, item=UNKNOWN, type="map")
     rest = shape_of_schema({"type": "object", **schema})
-    return Shape("map", lambda: {**rest.fields, **fields}, item=rest.item)
+    return Shape("map", lambda: {**rest.fields, **fields}, item=rest.item, type="map")

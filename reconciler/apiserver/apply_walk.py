@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.apiserver.apply_fields import Fields, is_member, node, shown
+from reconciler.apiserver.apply_fields import Fields, is_member, node
 from reconciler.apiserver.apply_shapes import Shape
 
 #: What isn't there at all; null is there.
@@ -25,12 +26,11 @@ def _is_list(shape: Shape, *values: Any) -> bool:
     if shape.kind not in ("list", "set"):
         return False
     present = [value for value in values if value is not None]
-    return all(isinstance(value, list) and _are_distinct(value, shape) for value in present)
+    return all(isinstance(value, list) and None not in map(shape.step, value) for value in present)
 
 
-def _are_distinct(items: list[Any], shape: Shape) -> bool:
-    steps = [shape.step(item) for item in items]
-    return None not in steps and len(set(steps)) == len(steps)
+class _Repeated(list[Any]):
+    """Items of one list that can't be told apart: they are owned together, and as a whole."""
 
 
 def _item_shape(shape: Shape) -> Shape:
@@ -47,7 +47,22 @@ _UNDECLARED = Shape("any")
 
 
 def _steps(items: Any, shape: Shape) -> dict[str, Any]:
-    return {shape.step(item) or "": item for item in items} if isinstance(items, list) else {}
+    """The items of a list by what tells them apart."""
+    found: dict[str, Any] = {}
+    for item in items if isinstance(items, list) else ():
+        step = shape.step(item) or ""
+        if step not in found:
+            found[step] = item
+        elif isinstance(found[step], _Repeated):
+            found[step].append(item)
+        else:
+            found[step] = _Repeated([found[step], item])
+    return found
+
+
+def _flat(items: Iterable[Any]) -> list[Any]:
+    """Items as they stand in a list."""
+    return [each for item in items for each in (item if isinstance(item, _Repeated) else (item,))]
 
 
 def fields_of(value: Any, shape: Shape) -> Fields:
@@ -140,30 +155,56 @@ def _item_pairs(old: Any, new: Any, shape: Shape) -> Iterator[tuple[str, Any, An
 
 def merge(live: Any, applied: Any, shape: Shape) -> Any:
     """The live value with an applied one over it. Nothing is changed in place."""
-    if isinstance(live, dict) and _is_map(shape, live, applied) and applied is not None:
+    if applied is None and live and (_is_map(shape, live) or _is_list(shape, live)):
+        return live  # null says nothing of what is below it
+    if isinstance(live, dict) and _is_map(shape, live, applied):
         merged = dict(live)
-        for name, value in applied.items():
+        for name, value in (applied or {}).items():
             merged[name] = merge(live[name], value, _of(shape, name)) if name in live else value
         return merged
-    if isinstance(live, list) and _is_list(shape, live, applied) and applied is not None:
-        return _merge_items(_steps(live, shape), _steps(applied, shape), shape)
+    if isinstance(live, list) and isinstance(applied, list) and _is_list(shape, live, applied):
+        return _merge_items(live, applied, shape)
     return applied
 
 
-def _merge_items(live: Mapping[str, Any], applied: Mapping[str, Any], shape: Shape) -> list[Any]:
-    """Applied items in their order; those that only the live list has stay in front of what followed them there."""
+def _merge_items(live: list[Any], applied: list[Any], shape: Shape) -> list[Any]:
+    """Items of both lists in an order that suits both, as structured-merge-diff finds it."""
+    left, right = [shape.step(item) for item in live], [shape.step(item) for item in applied]
+    known, wanted = _steps(live, shape), _steps(applied, shape)
+    shared = deque(step for step in right if step in known)
     result: list[Any] = []
-    waiting = list(live)
-    for step, item in applied.items():
-        if step not in live:
-            result.append(item)
-            continue
-        if step in waiting:
-            at = waiting.index(step)
-            result += [live[each] for each in waiting[:at] if each not in applied]
-            waiting = [each for each in waiting[:at] if each in applied] + waiting[at + 1 :]
-        result.append(merge(live[step], item, _item_shape(shape)))
-    return result + [live[each] for each in waiting if each not in applied]
+    done = set()
+
+    def take(step: str | None) -> None:
+        before, after = known.get(step or "", _ABSENT), wanted[step or ""]
+        is_merged = before is not _ABSENT and not isinstance(before, _Repeated)
+        result.append(merge(before, after, _item_shape(shape)) if is_merged else after)
+        done.add(step)
+        if shared and shared[0] == step:
+            shared.popleft()
+
+    at = next_right = 0
+    while at < len(left) or next_right < len(right):
+        if at < len(left):
+            step = left[at]
+            if step not in wanted:
+                result.append(live[at])
+                at += 1
+                continue
+            if next_right < len(right):
+                if step == right[next_right]:
+                    take(step)
+                    at, next_right = at + 1, next_right + 1
+                    continue
+                if shared and shared[0] != step:  # it comes where the applied list has it
+                    at += 1
+                    continue
+            if step in done:
+                at += 1
+        if next_right < len(right):
+            take(right[next_right])
+            next_right += 1
+    return result
 
 
 def without(value: Any, fields: Fields, shape: Shape) -> Any:
@@ -183,33 +224,5 @@ def without(value: Any, fields: Fields, shape: Shape) -> Any:
             child = fields.get(step)
             if child is None or not is_member(child):
                 items.append(item if child is None else without(item, child, _item_shape(shape)))
-        return items
+        return _flat(items)
     return value
-
-
-def faults(value: Any, shape: Shape, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """What keeps a value from being applied: fields that don't exist, items that can't be told apart."""
-    if shape.kind in ("map", "any") and isinstance(value, dict):
-        for name, item in value.items():
-            inner = shape.of(name)
-            if inner is None:
-                yield f"{shown((*path, f'f:{name}'))}: field not declared in schema"
-            else:
-                yield from faults(item, inner, (*path, f"f:{name}"))
-    elif shape.kind in ("list", "set") and isinstance(value, list):
-        yield from _item_faults(value, shape, path)
-
-
-def _item_faults(items: Sequence[Any], shape: Shape, path: tuple[str, ...]) -> Iterator[str]:
-    seen = set()
-    for index, item in enumerate(items):
-        step = shape.step(item)
-        if step is None:
-            missing = next((key for key in shape.keys if not isinstance(item, dict) or item.get(key) is None), "")
-            why = f'associative list with keys has an element that omits key field "{missing}"'
-            yield f"{shown(path)}: element {index}: {why}"
-            continue
-        if step in seen:
-            yield f"{shown(path)}: duplicate entries for key {shown((step,))}"
-        seen.add(step)
-        yield from faults(item, _item_shape(shape), (*path, step))

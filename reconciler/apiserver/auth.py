@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TextIO
@@ -23,6 +24,8 @@ from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed,
 from state.errors import StateError
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+#: Everybody, where nothing is checked: as at the insecure port that kube-apiserver once had.
+UNSECURED = User("system:unsecured", (MASTERS, "system:authenticated"))
 _AUTHENTICATED = "system:authenticated"
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _MANY = {"get": "list", "delete": "deletecollection"}
@@ -166,7 +169,7 @@ class Secured:
         audit: TextIO | None = None,
     ) -> None:
         self._app, self._authorizer, self._tokens, self._reviews = app, authorizer, tuple(tokens), reviews
-        self._audit = structlog.get_logger("reconciler.audit") if audit is None else _lines(audit)
+        self._audit = _audit(audit)
         self._at_once: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -253,6 +256,23 @@ class Secured:
         return other if ANONYMOUS.groups[0] in groups else replace(other, groups=(*groups, *ANONYMOUS.groups))
 
 
+class Unsecured:
+    """The middleware of a server that lets everybody do everything; what was done is told all the same."""
+
+    def __init__(self, app: ASGIApp, audit: TextIO | None = None) -> None:
+        self._app, self._audit = app, _audit(audit)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through."""
+        if scope["type"] != "http":
+            return  # a WebSocket: nothing speaks that here
+        wanted = Attributes(scope["method"].lower(), path=scope["path"])
+        with suppress(ApiError):  # a trick, which the application answers
+            wanted = attributes(scope["method"], scope["path"], scope["query_string"])
+        seen = _Seen(scope, UNSECURED, wanted, time.perf_counter())
+        await self._app(scope, receive, _told(send, partial(seen.log, self._audit)))
+
+
 def _extra(headers: Headers) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What else is to be known of an impersonated user: headers ``Impersonate-Extra-KEY``, the key escaped."""
     found: dict[str, list[str]] = {}
@@ -266,8 +286,10 @@ def _authenticated(user: User) -> User:
     return user if _AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, _AUTHENTICATED))
 
 
-def _lines(file: TextIO) -> Any:
-    """A logger that writes to a file of its own, whatever else is logged."""
+def _audit(file: TextIO | None) -> Any:
+    """A logger that writes to a file of its own, whatever else is logged; without one it is the program's."""
+    if file is None:
+        return structlog.get_logger("reconciler.audit")
     stamp = structlog.processors.TimeStamper(fmt="iso", key="time")
     line = structlog.processors.JSONRenderer(ensure_ascii=False)
     logger = structlog.WriteLogger(file)
@@ -285,4 +307,15 @@ def _told(send: Send, log: Callable[[int], None]) -> Send:
     return sending
 
 
-__all__ = ["ANONYMOUS", "MASTERS", "PEER", "Reviews", "Secured", "Tokens", "attributes", "certificate_user", "denial"]
+__all__ = [
+    "ANONYMOUS",
+    "MASTERS",
+    "PEER",
+    "Reviews",
+    "Secured",
+    "Tokens",
+    "Unsecured",
+    "attributes",
+    "certificate_user",
+    "denial",
+]

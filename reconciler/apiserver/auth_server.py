@@ -64,6 +64,7 @@ class Security:
         bootstrap_policy(api)
         authorizer = Authorizer(api.storage)
         api.writer.guard = Escalation(authorizer)
+        api.writer.configured.allows = authorizer.allows
         accounts = AccountAuthenticator(api, self.accounts)
 
         def authenticate(token: str, audience: str) -> User | None:

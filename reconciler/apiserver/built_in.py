@@ -1,25 +1,23 @@
-"""Built-in kinds that have no type in ``state.objects``: their fields, what they may leave out, and what isn't allowed.
+"""Built-in kinds that have no type in ``state.objects``: their fields, and the defaults of what they leave out.
 
-Fields come from Kubernetes' messages. Defaults and checks are those of its API packages that users meet first.
+Fields come from Kubernetes' messages, checks from ``state.validation.plain``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from reconciler.apiserver.messages import cleaned, message_fault
-from state.errors import Problem, forbidden, invalid, not_supported, required
+from reconciler.apiserver.messages import cleaned
+from state.errors import Problem
 from state.objects import AnyObject, CustomObject
+from state.validation.plain import plain_changes, plain_problems
+from state.validation.updates import Parts, finalizer_problems
 
 Json = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
-_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-
-
-class MistypedError(Exception):
-    """A value of a body has a type that its field doesn't take; the text is Go's."""
 
 
 @dataclass(frozen=True)
@@ -35,46 +33,62 @@ class BuiltInKind:
         return self.message.rpartition(".")[2]
 
     def completed(self, body: Json) -> tuple[Json, list[str]]:
-        """The body with its defaults and without unknown fields; and the paths of those.
-
-        Raises:
-            MistypedError: a value has a wrong type.
+        """The body, of which every value has the right type, with its defaults and without unknown fields; and the
+        paths of those.
         """
-        fault = message_fault(self.message, body)
-        if fault:
-            raise MistypedError(fault)
         unknown: list[str] = []
         body = cleaned(self.message, body, unknown)
         complete = _DEFAULTS.get(self._kind)
         return body if complete is None else complete(body), unknown
 
+    def warnings(self, new: AnyObject, old: AnyObject | None) -> Iterable[str]:
+        """Nothing is said of them."""
+        return ()
+
     def problems(self, new: AnyObject, old: AnyObject | None) -> Iterator[Problem]:
         """What of an object isn't allowed, or not as a change of the old one."""
-        assert isinstance(new, CustomObject)
+        yield from finalizer_problems(new)
+        yield from self._problems_of(_fields(new))
+        if old is not None:
+            yield from plain_changes(self._kind, _fields(new), _fields(old))
+
+    def parts(self, new: AnyObject, old: AnyObject) -> Parts:
+        """What of a changed object's own fields isn't allowed, and what of their changes."""
+        now, before = _fields(new), _fields(old)
+        return Parts(tuple(self._problems_of(now)), plain_changes(self._kind, now, before))
+
+    def _problems_of(self, fields: Json) -> Iterator[Problem]:
+        yield from plain_problems(self._kind, fields)
         check = _CHECKS.get(self._kind)
         if check is not None:
-            yield from check(new.body.value)
-        if isinstance(old, CustomObject):
-            for path, message in _IMMUTABLE.get(self._kind, ()):
-                found = _at(new.body.value, path)
-                if found != _at(old.body.value, path):
-                    yield invalid(path, found, message)
+            yield from check(fields)
 
 
-def _at(body: Json, path: str) -> Any:
-    value: Any = body
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+def _fields(obj: AnyObject) -> Json:
+    """The object's own fields, and what of its metadata they are checked with."""
+    assert isinstance(obj, CustomObject)
+    meta = obj.metadata
+    return {**obj.body.value, "metadata": {"name": meta.name, "annotations": dict(meta.annotations)}}
 
 
-_FIXED = "field is immutable"
-#: Fields that never change, and what is said of a change.
-_IMMUTABLE: dict[str, tuple[tuple[str, str], ...]] = {
-    "ClusterRoleBinding": (("roleRef", "cannot change roleRef"),),
-    "IngressClass": (("spec.controller", _FIXED),),
-    "RoleBinding": (("roleRef", "cannot change roleRef"),),
-    "RuntimeClass": (("handler", _FIXED),),
+#: Checks of kinds that ``policies`` interprets.
+def _of_admission(name: str) -> Callable[[Json], Iterable[Problem]]:
+    """A check that brings a whole language with it: loaded when it is needed."""
+
+    def check(body: Json) -> Iterable[Problem]:
+        found: Iterable[Problem] = getattr(import_module("reconciler.apiserver.policies.checks"), name)(body)
+        return found
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[Json], Iterable[Problem]]] = {
+    "MutatingWebhookConfiguration": _of_admission("webhook_problems"),
+    "MutatingAdmissionPolicy": _of_admission("mutating_problems"),
+    "MutatingAdmissionPolicyBinding": _of_admission("mutating_binding_problems"),
+    "ValidatingAdmissionPolicy": _of_admission("policy_problems"),
+    "ValidatingAdmissionPolicyBinding": _of_admission("binding_problems"),
+    "ValidatingWebhookConfiguration": _of_admission("webhook_problems"),
 }
 
 
@@ -98,12 +112,13 @@ def _binding(body: Json) -> Json:
                 for item in body["subjects"]
             ],
         }
-    return {**body, "roleRef": {"apiGroup": _RBAC, **body.get("roleRef", {})}}
+    role = body.get("roleRef", {})
+    return {**body, "roleRef": {**role, "apiGroup": role.get("apiGroup") or _RBAC}}
 
 
 def _ingress_class(body: Json) -> Json:
     parameters = body.get("spec", {}).get("parameters")
-    if not parameters:
+    if parameters is None:
         return body
     return {**body, "spec": {**body["spec"], "parameters": {"scope": "Cluster", **parameters}}}
 
@@ -150,176 +165,66 @@ _HOOK = {
 def _webhooks(extra: Json) -> Callable[[Json], Json]:
     def complete(body: Json) -> Json:
         body = _with_each(body, "webhooks", {**_HOOK, **extra})
-        hooks = [_with_each(hook, "rules", {"scope": "*"}) for hook in body.get("webhooks", ())]
+        hooks = [_with_port(_with_each(hook, "rules", {"scope": "*"})) for hook in body.get("webhooks", ())]
         return {**body, "webhooks": hooks} if hooks else body
 
     return complete
 
 
 def _admission_policy(body: Json) -> Json:
-    spec = {"failurePolicy": "Fail", **body.get("spec", {})}
-    if "matchConstraints" in spec:
-        constraints = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}}
-        spec["matchConstraints"] = _with_each(
-            {**constraints, **spec["matchConstraints"]}, "resourceRules", {"scope": "*"}
-        )
+    return _matching({**body, "spec": {"failurePolicy": "Fail", **body.get("spec", {})}}, "matchConstraints")
+
+
+def _matching(body: Json, name: str) -> Json:
+    """With the defaults of what a policy or a binding is about."""
+    spec = body.get("spec", {})
+    if name not in spec:
+        return body
+    match = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, **spec[name]}
+    for rules in ("resourceRules", "excludeResourceRules"):
+        match = _with_each(match, rules, {"scope": "*"})
+    return {**body, "spec": {**spec, name: match}}
+
+
+def _with_port(hook: Json) -> Json:
+    client = hook.get("clientConfig") or {}
+    if "service" not in client:
+        return hook
+    return {**hook, "clientConfig": {**client, "service": {"port": 443, **client["service"]}}}
+
+
+def _flow_schema(body: Json) -> Json:
+    spec = body.get("spec", {})
+    return {**body, "spec": {**spec, "matchingPrecedence": spec.get("matchingPrecedence") or 1000}}
+
+
+def _priority_level(body: Json) -> Json:
+    spec = dict(body.get("spec", {}))
+    if spec.get("type") == "Exempt":
+        spec["exempt"] = {"nominalConcurrencyShares": 0, "lendablePercent": 0, **spec.get("exempt", {})}
+    if "limited" in spec:
+        limited = {"nominalConcurrencyShares": 30, "lendablePercent": 0, **spec["limited"]}
+        response = limited.get("limitResponse", {})
+        if "queuing" in response:
+            given = {name: value for name, value in response["queuing"].items() if value}
+            response = {**response, "queuing": {"queues": 64, "handSize": 8, "queueLengthLimit": 50, **given}}
+            limited["limitResponse"] = response
+        spec["limited"] = limited
     return {**body, "spec": spec}
 
 
 _DEFAULTS: dict[str, Callable[[Json], Json]] = {
     "ClusterRoleBinding": _binding,
+    "FlowSchema": _flow_schema,
     "HorizontalPodAutoscaler": _autoscaler,
     "IngressClass": _ingress_class,
     "MutatingWebhookConfiguration": _webhooks({"reinvocationPolicy": "Never"}),
     "NetworkPolicy": _network_policy,
+    "PriorityLevelConfiguration": _priority_level,
     "RoleBinding": _binding,
+    "MutatingAdmissionPolicy": _admission_policy,
+    "MutatingAdmissionPolicyBinding": lambda body: _matching(body, "matchResources"),
     "ValidatingAdmissionPolicy": _admission_policy,
+    "ValidatingAdmissionPolicyBinding": lambda body: _matching(body, "matchResources"),
     "ValidatingWebhookConfiguration": _webhooks({}),
-}
-
-
-# -- checks ------------------------------------------------------------------------------------------------------------
-
-
-def _rules(body: Json, *, namespaced: bool) -> Iterator[Problem]:
-    for index, rule in enumerate(body.get("rules") or ()):
-        path = f"rules[{index}]"
-        if not rule.get("verbs"):
-            yield required(f"{path}.verbs", "verbs must contain at least one value")
-        urls = rule.get("nonResourceURLs")
-        if urls:
-            if namespaced:
-                yield invalid(f"{path}.nonResourceURLs", urls, "namespaced rules cannot apply to non-resource URLs")
-            if any(rule.get(field) for field in ("apiGroups", "resources", "resourceNames")):
-                message = "rules cannot apply to both regular resources and non-resource URLs"
-                yield invalid(f"{path}.nonResourceURLs", urls, message)
-            continue
-        if not rule.get("apiGroups"):
-            yield required(f"{path}.apiGroups", "resource rules must supply at least one api group")
-        if not rule.get("resources"):
-            yield required(f"{path}.resources", "resource rules must supply at least one resource")
-
-
-def _bound(body: Json, kinds: tuple[str, ...]) -> Iterator[Problem]:
-    role = body["roleRef"]
-    if role["apiGroup"] != _RBAC:
-        yield not_supported("roleRef.apiGroup", role["apiGroup"], (_RBAC,))
-    if role.get("kind") not in kinds:
-        yield not_supported("roleRef.kind", role.get("kind") or "", kinds)
-    if not role.get("name"):
-        yield required("roleRef.name")
-    for index, subject in enumerate(body.get("subjects", ())):
-        yield from _subject(subject, f"subjects[{index}]")
-
-
-def _subject(subject: Json, path: str) -> Iterator[Problem]:
-    kind, group = subject.get("kind") or "", subject.get("apiGroup") or ""
-    if not subject.get("name"):
-        yield required(f"{path}.name")
-    if kind == "ServiceAccount":
-        if group:
-            yield not_supported(f"{path}.apiGroup", group, ("",))
-        if not subject.get("namespace"):
-            yield required(f"{path}.namespace")
-    elif kind in ("User", "Group"):
-        if group != _RBAC:
-            yield not_supported(f"{path}.apiGroup", group, (_RBAC,))
-    else:
-        yield not_supported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group"))
-
-
-def _ingress(body: Json) -> Iterator[Problem]:
-    spec = body.get("spec", {})
-    if not spec.get("rules") and not spec.get("defaultBackend"):
-        yield invalid("spec", spec.get("rules"), "either `defaultBackend` or `rules` must be specified")
-    if "defaultBackend" in spec:
-        yield from _backend(spec["defaultBackend"], "spec.defaultBackend")
-    for index, rule in enumerate(spec.get("rules", ())):
-        http, at = rule.get("http"), f"spec.rules[{index}].http.paths"
-        if http is None:
-            continue
-        if not http.get("paths"):
-            yield required(at)
-        for number, path in enumerate(http.get("paths", ())):
-            yield from _path(path, f"{at}[{number}]")
-
-
-def _path(path: Json, at: str) -> Iterator[Problem]:
-    kind, text = path.get("pathType"), path.get("path") or ""
-    if kind is None:
-        yield required(f"{at}.pathType", "pathType must be specified")
-    elif kind not in _PATH_TYPES:
-        yield not_supported(f"{at}.pathType", kind, _PATH_TYPES)
-    elif not text.startswith("/") and (text or kind != "ImplementationSpecific"):
-        yield invalid(f"{at}.path", text, "must be an absolute path")
-    yield from _backend(path.get("backend", {}), f"{at}.backend")
-
-
-def _backend(backend: Json, at: str) -> Iterator[Problem]:
-    service, resource = backend.get("service"), backend.get("resource")
-    if service is not None and resource is not None:
-        yield invalid(at, "", "cannot set both resource and service backends")
-    elif service is None and resource is None:
-        yield required(at, "resource or service backend is required")
-    elif service is not None:
-        port = service.get("port", {})
-        if not service.get("name"):
-            yield required(f"{at}.service.name")
-        if port.get("name") and port.get("number"):
-            yield invalid(at, "", "cannot set both port name & port number")
-        elif not port.get("name") and not port.get("number"):
-            yield required(at, "port name or number is required")
-
-
-def _scaled(body: Json) -> Iterator[Problem]:
-    spec = body["spec"]
-    least, most, target = spec["minReplicas"], spec.get("maxReplicas", 0), spec.get("scaleTargetRef", {})
-    if least < 1:
-        yield invalid("spec.minReplicas", least, "must be greater than or equal to 1")
-    if most < 1:
-        yield invalid("spec.maxReplicas", most, "must be greater than 0")
-    if most < least:
-        yield invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
-    for field in ("kind", "name"):
-        if not target.get(field):
-            yield required(f"spec.scaleTargetRef.{field}")
-
-
-def _class_of_ingress(body: Json) -> Iterator[Problem]:
-    if not body.get("spec", {}).get("controller"):
-        yield required("spec.controller")
-
-
-def _runtime(body: Json) -> Iterator[Problem]:
-    if not body.get("handler"):
-        yield required("handler")
-
-
-def _policy(body: Json) -> Iterator[Problem]:
-    types = body["spec"]["policyTypes"]
-    if len(types) > 2:
-        yield invalid("spec.policyTypes", types, "may not specify more than two policyTypes")
-    for index, kind in enumerate(types):
-        if kind not in ("Ingress", "Egress"):
-            yield not_supported(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress"))
-    for field, peers in (("ingress", "from"), ("egress", "to")):
-        for index, rule in enumerate(body["spec"].get(field, ())):
-            for number, peer in enumerate(rule.get(peers, ())):
-                at = f"spec.{field}[{index}].{peers}[{number}]"
-                if not peer:
-                    yield required(at, "must specify a peer")
-                elif "ipBlock" in peer and len(peer) > 1:
-                    yield forbidden(at, "may not specify both ipBlock and another peer")
-
-
-_CHECKS: dict[str, Callable[[Json], Iterable[Problem]]] = {
-    "ClusterRole": lambda body: _rules(body, namespaced=False),
-    "ClusterRoleBinding": lambda body: _bound(body, ("ClusterRole",)),
-    "HorizontalPodAutoscaler": _scaled,
-    "Ingress": _ingress,
-    "IngressClass": _class_of_ingress,
-    "NetworkPolicy": _policy,
-    "Role": lambda body: _rules(body, namespaced=True),
-    "RoleBinding": lambda body: _bound(body, ("Role", "ClusterRole")),
-    "RuntimeClass": _runtime,
 }

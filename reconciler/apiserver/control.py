@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from reconciler.apiserver.admission import PodAdmission
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.compaction import Compactor
 from reconciler.apiserver.event_limits import EventLimits
 from reconciler.apiserver.leadership import Leadership, NotLeadingError
 from reconciler.apiserver.mirror import Mirror
+from reconciler.apiserver.owned_fields import ControllersFields
+from reconciler.apiserver.policies.controllers import ConfiguredAdmission
 from reconciler.cycle import Cycle
 from reconciler.extensions import installed_concerns
 from reconciler.live.events import Recorder
@@ -26,12 +27,15 @@ from rules import make_concerns
 from rules.account_secrets import AccountSecrets, Issue
 from rules.actions import Action
 from rules.actions import Event as Reported
+from rules.admission_policies import Check, PolicyStatus
+from rules.certificates import Certificates, Hands
 from rules.concern import Concern
 from rules.events import event_of
 from rules.namespaces import Namespaces
 from rules.node_lifecycle import NodeLifecycle
 from rules.quotas import Quotas
 from rules.services import CLUSTER_CIDR, Services
+from state.collector import paused_collector
 from state.errors import StateError
 from state.objects import Event
 from state.store.layout import ROOT
@@ -52,17 +56,24 @@ _STANDBY = 0.1
 
 
 def control_concerns(
-    cidrs: Sequence[str] = (CLUSTER_CIDR,), root_ca: str = "", *, tokens: bool = True, issue: Issue | None = None
+    cidrs: Sequence[str] = (CLUSTER_CIDR,),
+    root_ca: str = "",
+    *,
+    tokens: bool = True,
+    issue: Issue | None = None,
+    signing: Hands | None = None,
+    checks: Check | None = None,
 ) -> list[Concern]:
     """Kubernetes' controllers and scheduler, as a control plane with an API server runs them, and those of installed
-    distributions. The arguments are those of ``Services``, ``Namespaces`` and ``AccountSecrets``.
+    distributions. The arguments are those of ``Services``, ``Namespaces``, ``AccountSecrets``,
+    ``Certificates`` and ``PolicyStatus``.
 
     Raises:
         ExtensionError: one that is installed can't be used.
     """
     installed = [concern() for concern in installed_concerns().values()]
-    given = (Services(cidrs), Quotas(_CHARGED), NodeLifecycle(listens=True))
-    first = (Namespaces(root_ca, tokens=tokens), AccountSecrets(issue, root_ca))
+    given = (Namespaces(root_ca, tokens=tokens), Services(cidrs), Quotas(_CHARGED), NodeLifecycle(listens=True))
+    first = (AccountSecrets(issue, root_ca), Certificates(signing), PolicyStatus(checks))
     return [*first, *make_concerns(*given, *installed)]
 
 
@@ -89,23 +100,32 @@ class ControlPlane:
         self._mirror: Mirror | None = None
         #: Is told of the events that are recorded, once they are in the workspace.
         self.on_events: Callable[[Sequence[Event]], None] = lambda _: None
+        #: Is told when everything has been read.
+        self.on_begin: Callable[[], None] = lambda: None
         #: How often a rule failed.
         self.failures = 0
         #: Is told after each turn what was done and reported, and how many seconds it took.
         self.on_turn: Callable[[Sequence[Action], Sequence[Reported], float], None] = lambda *_: None
 
-    def begin(self) -> None:
-        """Reads everything, into a new workspace, and watches from there on.
+    def begin(self, *, decides: bool = True) -> None:
+        """Reads everything, into a new workspace, and watches from there on. Where another program on the store
+        ``decides``, the workspace is there for hands alone.
 
         Raises:
             StoreError: the store can't be read.
         """
         self.close()
-        self._mirror = mirror = Mirror(self._api.storage, self._on_ready, self._leadership.write)
-        self._cycle = Cycle(mirror.snapshot, self._concerns())
+        with paused_collector():
+            write = self._leadership.write if decides else self._api.storage.store.write
+            self._mirror = mirror = Mirror(self._api.storage, self._on_ready, write)
+            self._cycle = Cycle(mirror.snapshot, self._concerns() if decides else ())
+            self.on_begin()
         mirror.attach(self._cycle.ws)
         self._cycle.ctx.on_failure = self._leave_alone
-        self._cycle.ctx.admission = PodAdmission(self._cycle.ws)
+        ctx = self._cycle.ctx
+        if self._api.writer.fields is not None:
+            ctx.owned = ControllersFields(self._api.writer.fields, self._api.registry)
+        ctx.admission = ConfiguredAdmission(ctx, self._api.writer.configured, self._api.registry)
         self._recorder = Recorder()
         self._limits = EventLimits(self._cycle.ws)
         #: Whether nothing was looked at yet.

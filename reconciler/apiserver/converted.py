@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 import orjson
 
 from reconciler.apiserver.api import Api
-from reconciler.apiserver.decode import JSON, YAML, parse_body
-from reconciler.apiserver.messages import message_fault, messages, name_of_message
+from reconciler.apiserver.decode import JSON, YAML, parse_body, read
+from reconciler.apiserver.gotypes import message_fault
+from reconciler.apiserver.messages import messages, name_of_message
 from reconciler.apiserver.options import Query
 from reconciler.apiserver.patches import json_patch, merge_patch
 from reconciler.apiserver.patching import APPLY, JSON_PATCH, STRATEGIC, read_patch
 from reconciler.apiserver.routes import Target
-from reconciler.apiserver.status import bad_request
+from reconciler.apiserver.status import bad_request, invalid
 from reconciler.apiserver.strategic import strategic_patch
 from reconciler.apiserver.versions import Conversion
+from state.objects import Event, replace
+from state.validation import new_event_problems
 
 
 class Asked(NamedTuple):
@@ -45,12 +48,36 @@ def as_stored(api: Api, asked: Asked) -> Asked:
     if aim.verb not in ("create", "update", "patch"):
         return asked._replace(aim=aim, query=query)
     if aim.verb == "patch" and asked.content_type != APPLY:
-        document = _patched(api, aim, asked, conversion)
-        return Asked(aim._replace(verb="update"), query, orjson.dumps(_written(document, conversion)))
-    media = YAML if asked.content_type == APPLY else asked.content_type
-    document = parse_body(asked.body, media, conversion.own[1])
+        aim, media, document = aim._replace(verb="update"), JSON, _patched(api, aim, asked, conversion)
+    else:
+        media = YAML if asked.content_type == APPLY else asked.content_type
+        document = parse_body(asked.body, media, conversion.own[1])
+    written = _written(document, conversion)
+    if stored.type is Event:
+        _check_event(api, aim, written)
     content_type = APPLY if asked.content_type == APPLY else JSON
-    return Asked(aim, query, orjson.dumps(_written(document, conversion)), content_type)
+    return Asked(aim, query, orjson.dumps(written), content_type)
+
+
+def _check_event(api: Api, aim: Target, document: Any) -> None:
+    """events.k8s.io asks for more than the API in which Events are stored.
+
+    Raises:
+        ApiError: it isn't given.
+    """
+    place = aim.place
+    result = read(document, place.resource, sent=True)[0] if isinstance(document, dict) else None
+    if result is None:
+        return  # others say what is wrong with it
+    new = result[0]
+    assert isinstance(new, Event)
+    new = replace(new, metadata=replace(new.metadata, namespace=place.namespace))
+    live = api.storage.get(place.resource, place.namespace, place.name) if aim.verb == "update" else None
+    old = None if live is None else live.object
+    assert isinstance(old, Event | None)
+    problems = new_event_problems(new, old)
+    if problems:
+        raise invalid("Event", "", new.metadata.name, problems)
 
 
 def _written(document: Any, conversion: Conversion) -> Any:

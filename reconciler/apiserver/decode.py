@@ -8,21 +8,34 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import orjson
 
-from reconciler.apiserver.built_in import MistypedError
+from reconciler.apiserver.crd_fields import MistypedError
+from reconciler.apiserver.forms import as_read
 from reconciler.apiserver.gojson import GoJsonError, loads
-from reconciler.apiserver.gotypes import is_suspect, type_fault
+from reconciler.apiserver.gotypes import message_fault
 from reconciler.apiserver.govalues import found
-from reconciler.apiserver.messages import message_fault
+from reconciler.apiserver.messages import name_of_message
+from reconciler.apiserver.metadata_warnings import with_owners_once
 from reconciler.apiserver.resources import Registry, Resource
-from reconciler.apiserver.status import ApiError, bad_request
+from reconciler.apiserver.status import ApiError, bad_request, invalid
 from reconciler.apiserver.strict import Text, faults_of
-from reconciler.apiserver.zeros import without_zeros
 from state.convert import PodSpecs, convert_fast
 from state.diagnose import Diagnosis
 from state.errors import Problem
+from state.errors import invalid as invalid_value
 from state.kept import exact
 from state.manifests import documents
-from state.objects import AnyObject, CustomObject, Object, ObjectMeta, Opaque, Pod, PodSpec, decode_hook, replace
+from state.objects import (
+    AnyObject,
+    CustomObject,
+    Object,
+    ObjectMeta,
+    Opaque,
+    Pod,
+    PodSpec,
+    StatefulSet,
+    decode_hook,
+    replace,
+)
 from state.served import SERVED
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
@@ -31,6 +44,7 @@ BODIES = (JSON, YAML, PROTOBUF)
 #: Go's type that kind and version are read into.
 _TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 _SUMMARY_LENGTH = 30
+_META = "meta.v1.ObjectMeta"
 #: Messages of small objects that aren't read into a type.
 _SMALL = {"Binding": "core.v1.Binding", "Eviction": "policy.v1.Eviction", "Scale": "autoscaling.v1.Scale"}
 #: The package of a group's internal types, where it isn't the group's first word.
@@ -43,6 +57,12 @@ class Decoded(NamedTuple):
 
     object: AnyObject
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, obj: AnyObject, warnings: tuple[str, ...] = (), *, is_patched: bool = False) -> Decoded:
+        """An object as it was read, with each of its owners once."""
+        obj, more = with_owners_once(obj, is_patched=is_patched)
+        return cls(obj, (*warnings, *more))
 
 
 def parse_body(body: bytes, content_type: str, kind: str) -> Any:
@@ -98,6 +118,12 @@ def _unrecognized(kind: str, fault: str, body: bytes) -> ApiError:
     return bad_request(f"{where}: {fault} ({summary or '<empty>'})")
 
 
+def _check_has_kind(data: Any, kind: str, body: bytes) -> None:
+    """Without a kind, a body of a custom resource isn't looked at any further."""
+    if data is None or (isinstance(data, dict) and not data.get("kind")):
+        raise _unrecognized(kind, f"Object 'Kind' is missing in '{body.decode('utf-8', 'replace')}'", body)
+
+
 class Decoder:
     """Reads objects of the resources that a registry serves."""
 
@@ -117,11 +143,19 @@ class Decoder:
             ApiError: it isn't one of the resource.
         """
         data = parse_body(body, content_type, resource.kind)
+        if resource.is_custom:
+            _check_has_kind(data, resource.kind, body)
         if data is None:
             data = {}
         if not isinstance(data, dict):
             fault = f"json: cannot unmarshal {found(data)} into Go value of type {_TYPE_META}"
             raise _unrecognized(resource.kind, f"couldn't get version/kind; json parse error: {fault}", body)
+        for field in ("apiVersion", "kind"):
+            if not isinstance(data.get(field), str | None):
+                fault = f"json: cannot unmarshal {found(data[field])} into Go struct field .{field} of type string"
+                raise _unrecognized(resource.kind, f"couldn't get version/kind; json parse error: {fault}", body)
+        if resource.is_custom:  # its own decoder takes nothing for granted
+            data = {"apiVersion": "", **data}
         return self.manifest(data, resource, validation, Text(body, content_type == YAML))
 
     def manifest(
@@ -136,41 +170,49 @@ class Decoder:
         Raises:
             ApiError: it isn't one of the resource.
         """
-        api_version, kind = data.get("apiVersion") or resource.api_version, data.get("kind") or resource.kind
+        api_version, kind = data.get("apiVersion"), data.get("kind") or resource.kind
+        if not resource.is_custom or api_version is None:
+            api_version = api_version or resource.api_version
         if isinstance(api_version, str) and isinstance(kind, str):
-            self._check_kind(api_version, kind, resource)
+            self._check_kind(api_version, kind, resource, data)
         result, fault = read({**data, "apiVersion": api_version, "kind": kind}, resource, sent=True)
         if fault:
             version = resource.version
             raise bad_request(f'{resource.kind} in version "{version}" cannot be handled as a {resource.kind}: {fault}')
         assert result is not None
         if validation == "Ignore":
-            return Decoded(result[0])
+            return Decoded.of(result[0])
         faults = faults_of(text, data, [each.path for each in result[1]], is_custom=resource.is_custom)
         if validation == "Strict" and any(faults):
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
                 f"strict decoding error: {faults}"
             )
-        return Decoded(result[0], (*faults.lines, *faults.fields))
+        return Decoded.of(result[0], (*faults.lines, *faults.fields))
 
-    def _check_kind(self, api_version: str, kind: str, resource: Resource) -> None:
+    def _check_kind(self, api_version: str, kind: str, resource: Resource, data: Mapping[str, Any]) -> None:
         if (api_version, kind) == (resource.api_version, resource.kind):
             return
-        if resource.is_custom:
+        if resource.is_custom and api_version != resource.api_version:
             raise bad_request(
                 f"the API version in the data ({api_version}) does not match the expected API version "
                 f"({resource.api_version})"
-                if kind == resource.kind
-                else f"the kind in the data ({kind}) does not match the expected kind ({resource.kind})"
             )
-        group, _, version = api_version.rpartition("/")
-        if kind in SERVED.get(api_version, ()):
-            package = _PACKAGES.get(resource.group) or resource.group.partition(".")[0]
-            fault = f"converting ({version}.{kind}) to ({package}.{resource.kind}): unknown conversion"
-        else:
-            fault = _UNREGISTERED.format(kind=kind, api_version=api_version if group else version)
+        if resource.is_custom:
+            name = str(part(data, "metadata", kind).get("name") or "")
+            raise invalid(kind, resource.group, name, [invalid_value("kind", kind, f"must be {resource.kind}")])
+        version = api_version.rpartition("/")[2]
+        fault = other_kind(api_version, kind, resource)
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {fault}')
+
+
+def other_kind(api_version: str, kind: str, resource: Resource) -> str:
+    """What Kubernetes says of an object of another kind than a built-in resource has."""
+    group, _, version = api_version.rpartition("/")
+    if kind in SERVED.get(api_version, ()):
+        package = _PACKAGES.get(resource.group) or resource.group.partition(".")[0]
+        return f"converting ({version}.{kind}) to ({package}.{resource.kind}): unknown conversion"
+    return _UNREGISTERED.format(kind=kind, api_version=api_version if group else version)
 
 
 #: An object with its unknown fields, or Go's message about the first value of a wrong type.
@@ -216,15 +258,17 @@ def _sent_pod(manifest: dict[str, Any], spec: dict[str, Any]) -> _Read:
 
 
 def _typed(manifest: dict[str, Any], kind: type[Object], *, sent: bool) -> _Read:
+    message = name_of_message(kind.api_version, kind.kind)
     if sent:
-        manifest = without_zeros(manifest, kind)
+        fault = message_fault(message, manifest)
+        if fault:
+            return None, fault
+        manifest = as_read(message, _with_record(manifest))
+        if kind is StatefulSet:
+            manifest = _with_nameless_claims(manifest)
     quick = convert_fast(manifest, _specs)
     if quick is not None:
-        fault = type_fault(kind, manifest) if sent and is_suspect(kind, manifest) else ""
-        return (None, fault) if fault else ((quick, ()), "")
-    fault = type_fault(kind, manifest)
-    if fault:
-        return None, fault
+        return (quick, ()), ""
     diagnosis = Diagnosis()
     cleaned = diagnosis.typed(manifest, kind)
     if diagnosis.problems:
@@ -232,9 +276,39 @@ def _typed(manifest: dict[str, Any], kind: type[Object], *, sent: bool) -> _Read
     return (msgspec.convert(cleaned, kind, dec_hook=decode_hook), tuple(diagnosis.unknown)), ""
 
 
-def _custom(manifest: Mapping[str, Any], resource: Resource) -> _Read:
+def _with_record(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A typed object that brings no managers, instead of not saying any, wants to be rid of them: as [{}] says it."""
+    meta = manifest.get("metadata")
+    if not isinstance(meta, dict) or meta.get("managedFields") != []:
+        return manifest
+    return {**manifest, "metadata": {**meta, "managedFields": [{}]}}
+
+
+def _with_nameless_claims(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A StatefulSet of whose claim templates nobody says what they are: the API server knows it better."""
+    spec = manifest.get("spec") or {}
+    templates = spec.get("volumeClaimTemplates") or ()
+    if not any("kind" in each or "apiVersion" in each for each in templates):
+        return manifest
+    bare = [{name: value for name, value in each.items() if name not in {"apiVersion", "kind"}} for each in templates]
+    return {**manifest, "spec": {**spec, "volumeClaimTemplates": bare}}
+
+
+def _metadata_fault(metadata: Any) -> str:
+    if isinstance(metadata, dict | None):
+        return message_fault(_META, metadata or {})
+    return f"json: cannot unmarshal {found(metadata)} into Go value of type v1.ObjectMeta"
+
+
+def _custom(manifest: dict[str, Any], resource: Resource) -> _Read:
+    message = resource.message
+    fault = _metadata_fault(manifest.get("metadata")) if message is None else message_fault(message, manifest)
+    if fault:
+        return None, fault
     diagnosis = Diagnosis()
-    metadata = without_zeros(diagnosis.metadata(manifest.get("metadata")), ObjectMeta)
+    if message is not None:
+        manifest = as_read(message, manifest)
+    metadata = as_read(_META, diagnosis.metadata(manifest.get("metadata")))
     body = diagnosis.plain(
         {name: value for name, value in manifest.items() if name not in {"apiVersion", "kind", "metadata"}}
     )

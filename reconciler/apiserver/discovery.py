@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -152,7 +153,8 @@ def resource_list(registry: Registry, group_name: str, version_name: str) -> dic
     if not found and not virtual:
         return None
     rows = [*virtual, *(row for resource in found for row in _rows(resource))]
-    rows.sort(key=lambda row: row["name"].split("/"))
+    if not all(each.is_custom for each in found) or virtual:
+        rows.sort(key=lambda row: row["name"].split("/"))
     head: dict[str, Any] = {"kind": "APIResourceList"}
     if group_name:
         head["apiVersion"] = "v1"
@@ -186,7 +188,7 @@ def _row(resource: Resource, name: str, part: Subresource) -> dict[str, Any]:
 def _hash(resource: Resource) -> str:
     """Tells one way of storing a kind from another; opaque to clients."""
     text = f"{resource.group}/{resource.version}/{resource.kind}"
-    return sha256(text.encode()).hexdigest()[:12]
+    return b64encode(sha256(text.encode()).digest()[:8]).decode()
 
 
 # -- aggregated discovery ----------------------------------------------------------------------------------------------

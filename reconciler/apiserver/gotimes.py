@@ -52,6 +52,11 @@ _FORMS = {_MICROS: re.compile(r"\.\d{6}(?!\d)", re.ASCII), _ZONE: re.compile(r"Z
 _ANY_FRACTION = re.compile(r"(?:[.,]\d+)?", re.ASCII)
 
 
+def is_time(field: str) -> bool:
+    """Whether a field of that name holds a time."""
+    return field in TIMES or field in MICRO_TIMES
+
+
 def time_fault(text: str, *, is_micro: bool) -> str:
     """Go's message about the first fault of a time; "" if it has none."""
     layout = f"2006-01-02T15:04:05{_MICROS if is_micro else ''}{_ZONE}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from state.quantity import QuantityError, parse
 
 QUANTITY_FORM = r"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -18,6 +20,43 @@ def is_quantity(value: Any) -> bool:
     except QuantityError:
         return False
     return True
+
+
+def printed(value: Any) -> str:
+    """A JSON value as Go's ``%v`` prints it."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{name}:{printed(value[name])}' for name in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(printed, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def syntax(value: Any) -> str:
+    """A JSON value as Go's ``%#v`` prints it."""
+    if isinstance(value, dict):
+        items = ", ".join(f"{quoted(name)}:{syntax(value[name])}" for name in sorted(value))
+        return f"{type_name(value)}{{{items}}}"
+    if isinstance(value, list):
+        return f"{type_name(value)}{{{', '.join(map(syntax, value))}}}"
+    return quoted(value) if isinstance(value, str) else printed(value)
+
+
+def quoted(text: str) -> str:
+    """A text between quotes."""
+    return orjson.dumps(text).decode()
+
+
+def type_name(value: Any) -> str:
+    """The Go type that a JSON value is read into where nothing is known of it."""
+    if isinstance(value, dict):
+        return "map[string]interface {}"
+    if isinstance(value, list):
+        return "[]interface {}"
+    if isinstance(value, bool | None):
+        return "<nil>" if value is None else "bool"
+    return "string" if isinstance(value, str) else "int64" if isinstance(value, int) else "float64"
 
 
 def found(value: Any, *, exact: bool = False) -> str:

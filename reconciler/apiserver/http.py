@@ -24,13 +24,23 @@ from reconciler.apiserver.converted import Asked, as_stored
 from reconciler.apiserver.decode import BODIES, JSON, YAML, parse_body
 from reconciler.apiserver.health import check, health_pages
 from reconciler.apiserver.load import Load
-from reconciler.apiserver.options import UNKNOWN, DeleteOptions, ListOptions, Query, Sender, WriteOptions
-from reconciler.apiserver.patching import APPLY, PATCHES
+from reconciler.apiserver.options import (
+    UNKNOWN,
+    DeleteOptions,
+    ListOptions,
+    Query,
+    Sender,
+    WriteOptions,
+    check_timeout,
+    read_text,
+    revision_of,
+)
+from reconciler.apiserver.patching import APPLY, CUSTOM_PATCHES, PATCHES
 from reconciler.apiserver.pod_logs import log_response
 from reconciler.apiserver.protobuf import as_json
-from reconciler.apiserver.render import Form, Layouts, Renderer, built_in_layouts, data, negotiate
+from reconciler.apiserver.render import Form, Layouts, Renderer, built_in_layouts, data, media_of_error, negotiate
 from reconciler.apiserver.resources import Resource
-from reconciler.apiserver.routes import Target, UnknownPathError, target
+from reconciler.apiserver.routes import Target, UnknownPathError, is_defined, target
 from reconciler.apiserver.status import (
     ApiError,
     method_not_allowed,
@@ -97,7 +107,7 @@ class Application:
         try:
             response = self.load.bounded(await self._respond(request))
         except ApiError as error:
-            response = status_response(error)
+            response = status_response(error, media_of_error(request.headers.get("accept", "")))
         except UnknownPathError:
             response = PlainTextResponse("404 page not found\n", 404)
         except ClientDisconnect:
@@ -117,6 +127,7 @@ class Application:
         if document is not None:
             if request.method not in ("GET", "HEAD"):
                 raise method_not_allowed()
+            form.check_plain()
             return _data_response(document, form)
         if not path.startswith(("/api/", "/apis/")):
             raise UnknownPathError(path)
@@ -150,7 +161,7 @@ class Application:
             group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
             found = discovery.resource_list(registry, group, version)
             if found is None and (parts[0] == "api" or group in registry.group_versions):
-                raise no_such_resource()
+                raise UnknownPathError(path) if is_defined(registry, group) else no_such_resource()
             return found
         return None
 
@@ -162,6 +173,7 @@ class Application:
         renderer = Renderer(form, self.api.storage, self.layouts, self.api.clock, query, conversion=conversion)
         if aim.verb == "watch":
             return await self._watch(aim, query, renderer)
+        check_timeout(query)
         if aim.place.subresource == "log":
             return await self._in_thread(lambda: log_response(self.api, aim.place, query))
         body = await read_body(request) if request.method in _METHODS_WITH_BODY else b""
@@ -184,12 +196,14 @@ class Application:
         resource = aim.place.resource
         is_known = resource.type is not None and resource.conversion is None and resource.type is not Service
         is_short = aim.verb in _LIGHT_VERBS and aim.place.subresource in _LIGHT_PARTS and len(body) <= _LIGHT_BYTES
-        return self._has_light_store and is_known and is_short and content_type not in _SLOWLY_READ
+        is_easy = self._has_light_store and is_known and is_short and content_type not in _SLOWLY_READ
+        return is_easy and not (aim.verb != "get" and self.api.writer.configured.is_slow)
 
     def _is_light_list(self, aim: Target, query: Query) -> bool:
         """Whether it is for a list whose objects nobody has to look at, as it is now."""
         is_now = query.get("resourceVersion", ("",))[0] in ("", "0")
-        return self._has_light_store and aim.verb == "list" and is_now and not query.keys() & _SELECTING
+        is_plain = aim.verb == "list" and is_now and not query.keys() & _SELECTING
+        return self._has_light_store and is_plain and light.lists_at_once(self.api.storage.store)
 
     async def _in_thread(self, work: Callable[[], Response]) -> Response:
         if self._limiter is None:
@@ -197,7 +211,7 @@ class Application:
         return await to_thread.run_sync(work, limiter=self._limiter)
 
     def _rendered(self, answer: Answer | Listing, renderer: Renderer) -> Response:
-        media = renderer.form.content_type
+        media = renderer.form.media
         if isinstance(answer, Listing):
             if renderer.is_plain and len(answer.entries) > PIECE:
                 return StreamingResponse(_pieces(answer), media_type=media)
@@ -230,18 +244,16 @@ class Application:
         if place.subresource not in ("", "status"):
             return self._on_part(aim, query, body, content_type, sender)
         if aim.verb == "get":
-            return api.get(place)
+            return api.get(place, revision_of(read_text(query, "resourceVersion")))
         if aim.verb == "list":
             return api.list(place, ListOptions.read(query))
         if aim.verb == "delete":
-            return api.delete(place, _delete_options(query, body, content_type))
+            return api.delete(place, _delete_options(query, body, content_type, sender))
         if aim.verb == "deletecollection":
-            deletion = _delete_options(query, body, content_type)
+            deletion = _delete_options(query, body, content_type, sender)
             return api.delete_collection(place, ListOptions.read(query), deletion)
         if aim.verb == "patch":
-            _check_media(
-                content_type, PATCHES, ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-            )
+            _check_patch_media(content_type, place.resource)
             return api.patch(place, body, content_type, WriteOptions.read(query, "PatchOptions", sender))
         _check_media(content_type, BODIES, unsupported_media_type(BODIES))
         if aim.verb == "create":
@@ -288,11 +300,18 @@ def _check_media(content_type: str, known: tuple[str, ...], error: ApiError) -> 
         raise error
 
 
-def _delete_options(query: Query, body: bytes, content_type: str) -> DeleteOptions:
+def _check_patch_media(content_type: str, resource: Resource) -> None:
+    """Custom resources say which patches they take, others only that this one isn't among them."""
+    if resource.is_custom:
+        _check_media(content_type, PATCHES, unsupported_media_type(CUSTOM_PATCHES))
+    _check_media(content_type, PATCHES, ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {}))
+
+
+def _delete_options(query: Query, body: bytes, content_type: str, sender: Sender) -> DeleteOptions:
     if not body.strip():
-        return DeleteOptions.read(query, None)
+        return DeleteOptions.read(query, None, sender.user)
     _check_media(content_type, BODIES, unsupported_media_type(BODIES))
-    return DeleteOptions.read(query, parse_body(body, content_type, "DeleteOptions"))
+    return DeleteOptions.read(query, parse_body(body, content_type, "DeleteOptions"), sender.user)
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -315,9 +334,11 @@ async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     return b"".join(chunks)
 
 
-def status_response(error: ApiError) -> Response:
+def status_response(error: ApiError, media: str = JSON) -> Response:
     """A refusal as it is sent."""
-    return Response(orjson.dumps(error.to_dict()), error.code, error.headers, media_type=JSON)
+    response = Response(data(error.to_dict(), Form(media)), error.code, error.headers, media_type=media)
+    response.raw_headers.extend(_warning_headers(error.warnings))
+    return response
 
 
 def _data_response(document: Any, form: Form) -> Response:

@@ -31,6 +31,11 @@ def prepare(store: Store) -> bool:
     return isinstance(store, MemoryStore)
 
 
+def lists_at_once(store: Store) -> bool:
+    """Whether such a store has its lists at hand, however long they are."""
+    return not isinstance(store, SqliteStore) or store.is_in_memory
+
+
 def _wait(ticket: Ticket) -> None:
     current = getcurrent()
     if current.parent is None or are_held():  # a thread of its own, or one that must not turn to anything else

@@ -106,6 +106,7 @@ class Measurements:
             self.attempts,
             Gauge("scheduler_pending_pods", "Pods without a node, by queue.", self._pending, ("queue",)),
             Gauge("leader_election_master_status", "Whether this server leads.", self._leading, ("name",)),
+            *self._api.writer.configured.metrics.families,
             *_process(self._started),
         )
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
 
 from reconciler.apiserver.decode import FieldValidation
-from reconciler.apiserver.gotypes import type_fault
+from reconciler.apiserver.gotypes import message_fault
 from reconciler.apiserver.govalues import found
 from reconciler.apiserver.rbac import User
 from reconciler.apiserver.status import bad_request, internal, invalid_options
 from state.errors import Problem, forbidden, invalid, not_supported, required
+from state.times import TimeError, parse_duration
 
 #: Query parameters; a name may occur more than once.
 Query = Mapping[str, Sequence[str]]
 _TRUE, _FALSE = frozenset({"true", "1", ""}), frozenset({"false", "0"})
-_VALIDATIONS = ("Ignore", "Warn", "Strict")
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _MATCHES = ("Exact", "NotOlderThan")
 _POLICIES = ("Foreground", "Background", "Orphan")
 _MAX_MANAGER = 128
@@ -50,9 +51,9 @@ def read_number(query: Query, name: str) -> int | None:
     Raises:
         ApiError: it is none.
     """
-    text = read_text(query, name)
-    if not text:
+    if name not in query:
         return None
+    text = read_text(query, name)
     fault = _fault(text, _SIGNED, -_INT64, _INT64 - 1)
     if fault:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": {fault}')
@@ -73,8 +74,8 @@ def _unsigned(text: str) -> str:
     return f'strconv.ParseUint: parsing "{text}": {fault}' if fault else ""
 
 
-def revision_of(text: str) -> int | None:
-    """A resourceVersion as a number; None if there is none.
+def revision_of(text: str, *, of_list: bool = False) -> int | None:
+    """A resourceVersion as a number; None if there is none. Lists check theirs elsewhere than a get or a watch.
 
     Raises:
         ApiError: it is no number.
@@ -83,8 +84,40 @@ def revision_of(text: str) -> int | None:
         return None
     why = _unsigned(text)
     if why:
-        raise internal(f'resourceVersion: Invalid value: "{text}": {why}')
+        fault = f'resourceVersion: Invalid value: "{text}": {why}'
+        raise bad_request(f"invalid resource version: {fault}") if of_list else internal(fault)
     return int(text)
+
+
+def printable_problems(manager: str, path: str) -> list[Problem]:
+    """What of the name of a field manager is no printable character of Go's: letters, marks, signs and the space."""
+    return [
+        invalid(path, manager, f"invalid character U+{ord(letter):04X} (at position {at})")
+        for at, letter in _bytewise(manager)
+        if not letter.isprintable()
+    ]
+
+
+def _bytewise(text: str) -> Iterator[tuple[int, str]]:
+    """The characters of a text, and which byte each begins at."""
+    at = 0
+    for letter in text:
+        yield at, letter
+        at += len(letter.encode())
+
+
+def check_timeout(query: Query) -> None:
+    """The time that a request may take, as far as it says it.
+
+    Raises:
+        ApiError: it says no duration.
+    """
+    text = read_text(query, "timeout")
+    if text:
+        try:
+            parse_duration(text)
+        except TimeError as error:
+            raise bad_request(f"invalid timeout specified in the request URL - {error}") from error
 
 
 class Sender(NamedTuple):
@@ -104,7 +137,8 @@ class WriteOptions:
     dry_run: bool = False
     manager: str = _NOBODY
     validation: FieldValidation = "Warn"
-    force: bool = False
+    #: None where the request doesn't say.
+    force: bool | None = None
     #: Whether the request itself names its field manager.
     is_manager_given: bool = False
     #: Whether the change is an applied manifest, whose owners are known already.
@@ -123,8 +157,7 @@ class WriteOptions:
         manager = read_text(query, "fieldManager")
         if len(manager) > _MAX_MANAGER:
             problems.append(Problem("fieldManager", f"may not be more than {_MAX_MANAGER} bytes", "TooLong"))
-        if not manager.isprintable():
-            problems.append(invalid("fieldManager", manager, "should only contain printable characters"))
+        problems += printable_problems(manager, "fieldManager")
         validation = read_text(query, "fieldValidation") or "Warn"
         if validation not in _VALIDATIONS:
             problems.append(not_supported("fieldValidation", validation, _VALIDATIONS))
@@ -134,10 +167,21 @@ class WriteOptions:
             dry_run=_is_dry_run(query),
             manager=manager or sender.agent.partition("/")[0][:_MAX_MANAGER] or _NOBODY,
             validation=validation,  # type: ignore[arg-type]
-            force=bool(read_flag(query, "force")),
+            force=read_flag(query, "force"),
             is_manager_given=bool(manager),
             user=sender.user,
         )
+
+    def as_patch(self) -> WriteOptions:
+        """The same for any other patch, which can't be forced.
+
+        Raises:
+            ApiError: it is meant to be.
+        """
+        if self.force is not None:
+            why = "may not be specified for non-apply patch"
+            raise invalid_options("PatchOptions", [forbidden("force", why)])
+        return self
 
     def as_apply(self) -> WriteOptions:
         """The same for server-side apply, which is done in somebody's name.
@@ -155,7 +199,7 @@ def _is_dry_run(query: Query) -> bool:
 
 
 def _dry_run_problems(query: Query) -> list[Problem]:
-    given = [text for text in query.get("dryRun") or () if text]
+    given = list(query.get("dryRun") or ())
     return [] if all(text == "All" for text in given) else [not_supported("dryRun", given, ("All",))]
 
 
@@ -179,7 +223,7 @@ msgspec.json.Decoder(_DeleteBody)  # looks at the type before threads do, as in 
 
 def _delete_body(body: Any) -> _DeleteBody:
     if isinstance(body, dict):
-        fault = type_fault(_DeleteBody, body)
+        fault = message_fault("meta.v1.DeleteOptions", body)
     else:
         fault = f"json: cannot unmarshal {found(body)} into Go value of type v1.DeleteOptions"
     if fault:
@@ -197,9 +241,11 @@ class DeleteOptions:
     orphan: bool | None = None
     uid: str | None = None
     revision: str | None = None
+    #: Who deletes, as in ``WriteOptions``.
+    user: User | None = None
 
     @classmethod
-    def read(cls, query: Query, body: Any) -> DeleteOptions:
+    def read(cls, query: Query, body: Any, user: User | None = None) -> DeleteOptions:
         """The options of a request; those of the body count if there is one.
 
         Raises:
@@ -230,6 +276,7 @@ class DeleteOptions:
             orphan=orphan,
             uid=conditions.uid,
             revision=conditions.resource_version,
+            user=user,
         )
 
     @property
@@ -278,36 +325,38 @@ class ListOptions:
         problems = found.watch_problems() if found.watch else found.list_problems(text)
         if problems:
             raise invalid_options("ListOptions", problems)
-        if found.token and text and not found.watch:
-            raise bad_request("specifying resource version is not allowed when using continue")
-        return replace(found, revision=revision_of(text))
+        return replace(found, revision=revision_of(text, of_list=not found.watch and not found.token))
 
     def watch_problems(self) -> list[Problem]:
         """What doesn't go together in a watch."""
-        path = "resourceVersionMatch"
-        if self.initial_events is not None:
-            if not self.match:
-                return [forbidden(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")]
-            return [] if self.match == _MATCHES[1] else [not_supported(path, self.match, _MATCHES[1:])]
-        if self.match:
-            return [forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")]
-        return []
+        path, problems, newer = "resourceVersionMatch", [], _MATCHES[1]
+        if self.initial_events is not None and self.match != newer:
+            problems.append(forbidden(path, f"sendInitialEvents requires setting resourceVersionMatch to {newer}"))
+        if not self.match:
+            return problems
+        if self.initial_events is None:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            problems.append(forbidden(path, why))
+        if self.match != newer:
+            problems.append(not_supported(path, self.match, (newer,)))
+        if self.token:
+            problems.append(forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
+        return problems
 
     def list_problems(self, revision: str) -> list[Problem]:
         """What doesn't go together in a list."""
         path, problems = "resourceVersionMatch", []
+        if self.match:
+            if not revision:
+                problems.append(forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            if self.token:
+                problems.append(forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
+            if self.match not in _MATCHES:
+                problems.append(not_supported(path, self.match, (*_MATCHES, "")))
+            if self.match == "Exact" and revision == "0":
+                problems.append(forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
         if self.initial_events is not None:
             problems.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-        if not self.match:
-            return problems
-        if not revision:
-            problems.append(forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        if self.token:
-            problems.append(forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
-        if self.match not in _MATCHES:
-            problems.append(not_supported(path, self.match, (*_MATCHES, "")))
-        if self.match == "Exact" and revision == "0":
-            problems.append(forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
         return problems
 
 

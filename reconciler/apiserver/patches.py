@@ -17,14 +17,24 @@ from reconciler.apiserver.status import ApiError, bad_request, unprocessable
 from reconciler.merge import merge_patched
 
 MAX_OPERATIONS = 10_000
+#: What an operation may say.
+FIELDS = ("op", "path", "from", "value")
 #: Bytes that all ``copy`` operations of a patch may add together: kube-apiserver's limit, without which each could
 #: double the document.
 MAX_COPIED = 3 * 1024 * 1024
 _MISSING = object()
 
 
-def decoded(body: bytes, *, kind: type[list[Any] | dict[str, Any]]) -> Any:
-    """The patch that a body holds.
+def decoded(
+    body: bytes,
+    *,
+    kind: type[list[Any] | dict[str, Any]],
+    doing: str = "error decoding patch: ",
+    takes_null: bool = True,
+) -> Any:
+    """The patch that a body holds; ``doing`` begins what is said of one that can't be read.
+
+    Null is an empty patch, but not everywhere.
 
     Raises:
         ApiError: it can't be read.
@@ -32,11 +42,32 @@ def decoded(body: bytes, *, kind: type[list[Any] | dict[str, Any]]) -> Any:
     try:
         patch = loads(body)
     except GoJsonError as error:
-        raise bad_request(f"error decoding patch: {error}") from error
+        raise bad_request(f"{doing}{error}") from error
+    if patch is None:
+        if takes_null:
+            return kind()
+        raise bad_request("Invalid JSON Patch")
     if not isinstance(patch, kind):
         wanted = "[]handlers.jsonPatchOp" if kind is list else "map[string]interface {}"
-        raise bad_request(f"error decoding patch: json: cannot unmarshal {found(patch)} into Go value of type {wanted}")
+        raise bad_request(f"{doing}json: cannot unmarshal {found(patch)} into Go value of type {wanted}")
+    if isinstance(patch, list):
+        _check_operations(patch)
     return patch
+
+
+def _check_operations(operations: list[Any]) -> None:
+    """A JSON patch is a list of objects that name what they do, and where."""
+    go = "error decoding patch: json: cannot unmarshal"
+    for index, operation in enumerate(operations):
+        if operation is None:
+            operations[index] = {}
+        elif not isinstance(operation, dict):
+            raise bad_request(f"{go} {found(operation)} into Go value of type handlers.jsonPatchOp")
+        else:
+            for name in FIELDS[:3]:
+                if not isinstance(operation.get(name), str | None):
+                    where = f"Go struct field jsonPatchOp.{name} of type string"
+                    raise bad_request(f"{go} {found(operation[name])} into {where}")
 
 
 def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
@@ -124,9 +155,10 @@ def _apply(document: Any, operation: dict[str, Any], copies: _Copies) -> Any:
 def _pointer(text: Any) -> list[str]:
     if text == "":
         return []
-    if not isinstance(text, str) or not text.startswith("/"):
+    if not isinstance(text, str) or "/" not in text:
         raise ValueError(text)
-    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+    # what stands in front of the first slash doesn't count
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
 def _find(document: Any, path: Sequence[str], missing: Any = _MISSING) -> Any:
@@ -153,13 +185,13 @@ def _index(items: list[Any], part: str) -> int:
 
 
 def _add(document: Any, path: Sequence[str], value: Any) -> Any:
-    if not path:
-        return value
     parent = _find(document, path[:-1])
     if isinstance(parent, dict):
         parent[path[-1]] = value
     elif isinstance(parent, list):
         at = len(parent) if path[-1] == "-" else int(path[-1])
+        if at < 0:  # counts from behind, where -1 is behind the last
+            at += len(parent) + 1
         if not 0 <= at <= len(parent):
             raise IndexError(path[-1])
         parent.insert(at, value)

@@ -9,19 +9,24 @@ from typing import Any
 import orjson
 
 from reconciler.apiserver import patches, wire
-from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, parse_body, part, read
+from reconciler.apiserver.addressed import named
+from reconciler.apiserver.converter import conversion_fault, printed
+from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, other_kind, parse_body, part, read
+from reconciler.apiserver.govalues import found
+from reconciler.apiserver.messages import messages, name_of_message
 from reconciler.apiserver.options import WriteOptions
-from reconciler.apiserver.resources import Place
+from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import ApiError, bad_request, invalid, not_found, unsupported_media_type
 from reconciler.apiserver.storage import Stored
 from reconciler.apiserver.strategic import strategic_patch
 from reconciler.apiserver.strict import Text, faults_of
-from reconciler.apiserver.writer import ATTEMPTS, Sent, Writer, Written, is_race, named
+from reconciler.apiserver.writer import ATTEMPTS, Sent, Writer, Written, is_race
 from state.errors import invalid as invalid_value
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
 PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY)
+CUSTOM_PATCHES = (JSON_PATCH, MERGE_PATCH, APPLY)
 
 
 def read_patch(body: bytes, content_type: str) -> Any:
@@ -32,8 +37,14 @@ def read_patch(body: bytes, content_type: str) -> Any:
     """
     if content_type == APPLY:
         patch = parse_body(body, YAML, "")
-        return patch if isinstance(patch, dict) else {}
-    return patches.decoded(body, kind=list if content_type == JSON_PATCH else dict)
+        if not isinstance(patch, dict | None):
+            fault = f"json: cannot unmarshal {found(patch)} into Go value of type map[string]interface {{}}"
+            raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {fault}")
+        return patch or {}
+    doing = "" if content_type == STRATEGIC else "error decoding patch: "
+    if content_type == JSON_PATCH:
+        return patches.decoded(body, kind=list)
+    return patches.decoded(body, kind=dict, doing=doing, takes_null=content_type == STRATEGIC)
 
 
 class Patcher:
@@ -52,8 +63,10 @@ class Patcher:
             options = options.as_apply()
             if self._writer.fields is None:
                 raise unsupported_media_type(PATCHES[:-1])
-        elif content_type == STRATEGIC and place.resource.is_custom:
-            raise unsupported_media_type((JSON_PATCH, MERGE_PATCH, APPLY))
+        else:
+            options = options.as_patch()
+            if content_type == STRATEGIC and place.resource.is_custom:
+                raise unsupported_media_type(CUSTOM_PATCHES)
         patch = read_patch(body, content_type)
         repeated = _repeated(body, patch, content_type)
         if content_type == APPLY:
@@ -69,7 +82,8 @@ class Patcher:
                 sent = Sent.of(
                     _patched(place, live, patch, content_type, options.validation, repeated=repeated), options
                 )
-                return self._writer.replace(place, named(place, sent.object), live, sent)
+                new = named(place, sent.object, is_complete=True)
+                return self._writer.replace(place, new, live, sent)
             except ApiError as error:
                 if not is_race(error) or attempt == ATTEMPTS - 1:
                     raise
@@ -78,9 +92,8 @@ class Patcher:
     def _apply(self, place: Place, patch: dict[str, Any], live: Stored | None, options: WriteOptions) -> Written:
         writer = self._writer
         assert writer.fields is not None
-        document = writer.fields.applied(
-            place.resource, None if live is None else live.object, patch, options, writer.clock()
-        )
+        before = None if live is None else live.object
+        document = writer.fields.applied(place.resource, before, patch, options, place.subresource, writer.clock())
         sent = Sent.of(writer.decoder.manifest(document, place.resource, options.validation), options)
         new = named(place, sent.object)
         if live is not None:
@@ -99,6 +112,9 @@ def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
         version = api_version if "/" in api_version else f"/{api_version}"
         raise bad_request(f"invalid object type: {version}, Kind={kind}")
     meta = part(patch, "metadata", place.resource.kind)
+    if meta.get("name") == "":
+        why = "name must be provided"
+        raise bad_request(f"the name of the object ({place.name} based on URL) was undeterminable: {why}")
     if meta.get("name") not in (None, place.name):
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({place.name})")
     if meta.get("managedFields") is not None:
@@ -107,6 +123,11 @@ def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
 
 def _repeated(body: bytes, patch: Any, content_type: str) -> Sequence[str]:
     """What Kubernetes' strict decoding says about the patch itself."""
+    if content_type == JSON_PATCH:
+        unknown = [
+            f"[{index}].{name}" for index, each in enumerate(patch) for name in each if name not in patches.FIELDS
+        ]
+        return [f"json patch {fault}" for fault in faults_of(Text(body), patch, unknown, is_custom=False).fields]
     is_object = content_type in (MERGE_PATCH, STRATEGIC)
     return faults_of(Text(body), patch, (), is_custom=False).fields if is_object else ()
 
@@ -127,13 +148,54 @@ def _patched(
         result = patches.merge_patch(document, patch)
     else:
         result = strategic_patch(document, patch, resource.merged)
-    found, fault = read({**result, "apiVersion": resource.api_version, "kind": resource.kind}, resource, sent=True)
-    if found is not None:
-        faults = (*repeated, *(f'unknown field "{each.path}"' for each in found[1]))
+    _check_same_kind(place, result)
+    read_object, fault = read(
+        {**result, "apiVersion": resource.api_version, "kind": resource.kind}, resource, sent=True
+    )
+    if read_object is not None:
+        faults = (*repeated, *(f'unknown field "{each.path}"' for each in read_object[1]))
         if not faults or validation != "Strict":
-            return Decoded(found[0], faults if validation == "Warn" else ())
+            return Decoded.of(read_object[0], faults if validation == "Warn" else (), is_patched=True)
         fault = f"strict decoding error: {', '.join(faults)}"
-    raise invalid("", "", "", [invalid_value("patch", _shown(result), fault)])
+    if content_type == STRATEGIC:
+        raise _invalid_strategic(resource, patch, result, fault)
+    raise _invalid_patch(resource, result, fault)
+
+
+def _invalid_strategic(resource: Resource, patch: dict[str, Any], result: dict[str, Any], fault: str) -> ApiError:
+    """A strategic merge patch isn't told by its result, but by itself."""
+    message = name_of_message(resource.api_version, resource.kind)
+    told = conversion_fault(message, result) if message in messages() else ""
+    return invalid("", "", "", [invalid_value("patch", printed(patch), told or fault)])
+
+
+def _invalid_patch(resource: Resource, result: dict[str, Any], fault: str) -> ApiError:
+    text = _sorted_text(result) if resource.is_custom else _shown(result)
+    return invalid("", "", "", [invalid_value("patch", text, fault)])
+
+
+def _check_same_kind(place: Place, result: dict[str, Any]) -> None:
+    """A patch leaves an object one of its kind and version.
+
+    Raises:
+        ApiError: it doesn't.
+    """
+    resource, kind, api_version = place.resource, result.get("kind"), result.get("apiVersion")
+    if not resource.is_custom:
+        own = (api_version or resource.api_version, kind or resource.kind)
+        if own != (resource.api_version, resource.kind) and all(isinstance(each, str) for each in own):
+            raise _invalid_patch(resource, result, other_kind(*own, resource))
+        return
+    if not kind:
+        raise _invalid_patch(resource, result, f"Object 'Kind' is missing in '{_sorted_text(result)}'")
+    pairs = (("kind", kind, resource.kind), ("apiVersion", api_version, resource.api_version))
+    problems = [invalid_value(name, value, f"must be {wanted}") for name, value, wanted in pairs if value != wanted]
+    if problems:
+        raise invalid(str(kind), str(api_version or "").rpartition("/")[0], place.name, problems)
+
+
+def _sorted_text(document: dict[str, Any]) -> str:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
 
 
 #: The fields of Go's ``ManagedFieldsEntry``, in its order.

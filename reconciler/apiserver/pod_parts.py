@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.apiserver.strategy import with_system_fields
+from rules.strategies import with_system_fields
 from state.defaults import default
 from state.errors import Problem, forbidden, invalid
 from state.objects import AnyObject, Container, Pod, replace

@@ -20,6 +20,8 @@ _MAGIC = b"k8s\x00"
 _DEPTH = 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _META = "meta.v1."
+#: Types that are written as a varint.
+_NUMBERS = frozenset({"bool", "int", "int64"})
 #: Kinds that every group has.
 _OPTIONS = frozenset({"CreateOptions", "DeleteOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions"})
 _Json = dict[str, Any]
@@ -132,7 +134,7 @@ def _message(message: str, data: bytes, depth: int) -> _Json:
 
 def _entry(field: Field, raw: int | bytes, depth: int) -> tuple[str, Any]:
     pair = dict(_fields(_bytes(raw)))
-    empty: int | bytes = b"" if field.type not in ("bool", "int") else 0
+    empty: int | bytes = b"" if field.type not in _NUMBERS else 0
     return _text(_bytes(pair.get(1, b""))), _value(field.type, pair.get(2, empty), depth)
 
 
@@ -150,7 +152,7 @@ def _text(raw: bytes) -> str:
 
 
 def _value(kind: str, raw: int | bytes, depth: int) -> Any:
-    if kind in ("bool", "int"):
+    if kind in _NUMBERS:
         if not isinstance(raw, int):
             raise ProtobufError("found bytes, expected a number")
         return bool(raw) if kind == "bool" else _signed(raw)

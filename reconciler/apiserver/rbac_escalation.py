@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.apiserver import certificate_hands
 from reconciler.apiserver.auth import denial
 from reconciler.apiserver.rbac import GROUP, MASTERS, Attributes, Authorizer, PolicyRule, User, rules_of
 from reconciler.apiserver.resources import Place
@@ -32,9 +33,11 @@ class Escalation:
         """Lets a change pass.
 
         Raises:
-            ApiError: it would give rights that its author doesn't have.
+            ApiError: it would give rights that its author doesn't have, by a role or by a certificate.
         """
         resource = place.resource
+        if user is not None:
+            certificate_hands.check(place, new, old, user, self._authorizer.allows)
         if resource.group != GROUP or user is None or MASTERS in user.groups:
             return
         if not isinstance(new, CustomObject) or (old is not None and _is_collected(new, old)):

@@ -11,7 +11,7 @@ import yaml
 
 from reconciler.apiserver.answers import Answer, Listing
 from reconciler.apiserver.resources import Resource
-from reconciler.apiserver.status import not_acceptable
+from reconciler.apiserver.status import ApiError, internal, not_acceptable
 from reconciler.apiserver.storage import Storage
 from reconciler.apiserver.tables import Layout, built_in_layout, included, partial_metadata, table
 from reconciler.apiserver.versions import Conversion
@@ -22,6 +22,8 @@ JSON, YAML = "application/json", "application/yaml"
 _OFFERED = (JSON, YAML, "application/vnd.kubernetes.protobuf")
 _META = "meta.k8s.io"
 _TABLE, _PARTIAL, _PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
+_ENDLESS = 2**31 - 1
+_VERSIONS = ("v1", "v1beta1")
 _ANY = ("*/*", "application/*")
 
 #: Gives the columns of a resource.
@@ -36,11 +38,17 @@ class Form:
     kind: str = ""
     #: The form of aggregated discovery.
     is_discovery: bool = False
+    #: The version of what is converted.
+    version: str = _VERSIONS[0]
 
-    @property
-    def content_type(self) -> str:
-        """The header of the answer."""
-        return f"{self.media};g={_META};v=v1;as={self.kind}" if self.kind else self.media
+    def check_plain(self) -> None:
+        """Lets pass what isn't to be converted.
+
+        Raises:
+            ApiError: it is.
+        """
+        if self.kind:
+            raise not_acceptable(_OFFERED)
 
 
 def negotiate(accept: str) -> Form:
@@ -62,9 +70,18 @@ def negotiate(accept: str) -> Form:
                 if options.get("v") == "v2":
                     return Form(JSON, is_discovery=True)
                 continue
-            if not kind or (options.get("g") == _META and kind in (_TABLE, _PARTIAL, _PARTIAL_LIST)):
-                return Form(media, kind)
+            version, is_known = options.get("v", ""), kind in (_TABLE, _PARTIAL, _PARTIAL_LIST)
+            if not kind or (is_known and options.get("g") == _META and version in _VERSIONS):
+                return Form(media, kind, version=version)
     raise not_acceptable(_OFFERED)
+
+
+def media_of_error(accept: str) -> str:
+    """The media type of a refusal: the client's own, if there is one that is written here."""
+    try:
+        return negotiate(accept).media
+    except ApiError:
+        return JSON
 
 
 def data(document: Any, form: Form) -> bytes:
@@ -72,8 +89,26 @@ def data(document: Any, form: Form) -> bytes:
     return _yaml(document) if form.media == YAML else orjson.dumps(document)
 
 
+class _Dumper(yaml.CSafeDumper):
+    """Writes YAML as Go's library does: nothing is shared, text that looks like another type is in double quotes."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """No node refers to another."""
+        return True
+
+    def text(self, data: str) -> yaml.ScalarNode:
+        """Text in the style that it needs."""
+        plain = self.resolve(yaml.ScalarNode, data, (True, False))  # type: ignore[no-untyped-call]
+        style = "|" if "\n" in data else None if plain == _TEXT else '"'
+        return self.represent_scalar(_TEXT, data, style)
+
+
+_TEXT = "tag:yaml.org,2002:str"
+_Dumper.add_representer(str, _Dumper.text)
+
+
 def _yaml(document: Any) -> bytes:
-    text: str = yaml.dump(document, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), allow_unicode=True)
+    text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, width=_ENDLESS)
     return text.encode()
 
 
@@ -103,6 +138,11 @@ class Renderer:
         """Whether answers are sent as they are."""
         return not self.form.kind and self.form.media == JSON and self._conversion is None
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether what is rendered may have to wait for somebody."""
+        return self._conversion is not None and self._conversion.is_slow
+
     def one(self, answer: Answer) -> bytes:
         """One object, or a Status as it is."""
         if answer.resource is None or not self.form.kind or answer.code >= 400:
@@ -117,7 +157,9 @@ class Renderer:
         obj = self._storage.read(resource, document)
         if self.form.kind == _TABLE:
             return self._table(resource, [obj], {"resourceVersion": obj.metadata.resource_version or ""})
-        return orjson.dumps(partial_metadata(obj))
+        if self.form.kind == _PARTIAL_LIST:
+            raise internal("content is not a list")
+        return data(partial_metadata(obj, self.form.version), self.form)
 
     def listing(self, listing: Listing) -> bytes:
         """A list."""
@@ -125,17 +167,23 @@ class Renderer:
             if self._conversion is not None:
                 return data(self._conversion.read_list(listing.document), self.form)
             return listing.body if self.form.media == JSON else _yaml(listing.document)
-        meta = listing.meta
+        meta = {name: value for name, value in listing.meta.items() if value}
         objects = [stored.object for stored in listing.stored]
         if self.form.kind == _TABLE:
             return self._table(listing.resource, objects, meta)
-        items = [partial_metadata(obj) for obj in objects]
-        return orjson.dumps({"kind": _PARTIAL_LIST, "apiVersion": f"{_META}/v1", "metadata": meta, "items": items})
+        version = self.form.version
+        if self.form.kind == _PARTIAL:
+            what = "unstructured.Unstructured" if listing.resource.is_custom else f"v1.{listing.resource.kind}"
+            told = f"you requested {_PARTIAL}, but the requested object is a list (*{what}List)"
+            raise ApiError(406, "NotAcceptable", told)
+        items = [partial_metadata(obj, version) for obj in objects]
+        api_version = f"{_META}/{version}"
+        return data({"kind": _PARTIAL_LIST, "apiVersion": api_version, "metadata": meta, "items": items}, self.form)
 
     def _table(
         self, resource: Resource, objects: Sequence[AnyObject], meta: Mapping[str, Any], *, headers: bool = True
     ) -> bytes:
-        return table(
+        made = table(
             self._layouts(resource),
             objects,
             meta,
@@ -143,7 +191,9 @@ class Renderer:
             include=self._include,
             headers=headers,
             conversion=self._conversion,
+            version=self.form.version,
         )
+        return data(made, self.form)
 
     def event(self, resource: Resource, event: WatchEvent, *, is_first: bool) -> bytes:
         """An event of a watch as one line; of tables, only the first names its columns."""
@@ -162,16 +212,17 @@ class Renderer:
                 meta = {"resourceVersion": document["metadata"]["resourceVersion"]}
                 converted = self._table(resource, [obj], meta, headers=is_first)
             else:
-                converted = orjson.dumps(partial_metadata(obj))
+                converted = orjson.dumps(partial_metadata(obj, self.form.version))
         return WatchEvent(event.type, converted).line
 
     def _bookmark(self, document: dict[str, Any]) -> bytes:
+        api_version = f"{_META}/{self.form.version}"
         if self.form.kind == _TABLE:
-            row = {"cells": [], "object": {**document, "kind": _PARTIAL, "apiVersion": f"{_META}/v1"}}
+            row = {"cells": [], "object": {**document, "kind": _PARTIAL, "apiVersion": api_version}}
             meta = {"resourceVersion": document["metadata"]["resourceVersion"]}
-            shell = {"kind": "Table", "apiVersion": f"{_META}/v1", "metadata": meta, "columnDefinitions": None}
+            shell = {"kind": "Table", "apiVersion": api_version, "metadata": meta, "columnDefinitions": None}
             return orjson.dumps({**shell, "rows": [row]})
-        return orjson.dumps({**document, "kind": _PARTIAL, "apiVersion": f"{_META}/v1"})
+        return orjson.dumps({**document, "kind": _PARTIAL, "apiVersion": api_version})
 
 
 def built_in_layouts(resource: Resource) -> Layout:

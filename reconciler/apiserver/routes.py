@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reconciler.apiserver.resources import Place, Registry, Resource
-from reconciler.apiserver.status import method_not_allowed, no_such_resource
+from reconciler.apiserver.status import (
+    bad_request,
+    method_not_allowed,
+    no_such_resource,
+    not_found,
+    verb_not_supported,
+)
 
 #: The verb of a method on a collection, on an object, and on a part of one.
 _COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
@@ -54,6 +60,10 @@ def target(registry: Registry, path: str, method: str, *, is_watch: bool = False
     if not rest and any((each.group, each.version) == (group, version) for each in registry.resources):
         raise method_not_allowed()  # of the list of resources, which can only be read
     resource = registry.find(group, version, rest[0]) if rest else None
+    if resource is not None and resource.is_custom:
+        return _found_custom(resource, namespace, rest[1:], method, is_watch=is_watch)
+    if resource is None and is_defined(registry, group):
+        raise UnknownPathError(path)
     if resource is None or (namespace and not resource.namespaced):
         raise no_such_resource()
     return _found(resource, namespace, rest[1:], method, is_watch=is_watch)
@@ -86,6 +96,30 @@ def _found(resource: Resource, namespace: str, rest: list[str], method: str, *, 
         if verb not in resource.verbs:
             raise method_not_allowed()
     return Target(Place(resource, namespace, name, subresource), verb)
+
+
+def is_defined(registry: Registry, group: str) -> bool:
+    """Whether all that a group has comes from CustomResourceDefinitions; nobody else answers for it then."""
+    return all(each.is_custom for each in registry.resources if each.group == group)
+
+
+def _found_custom(resource: Resource, namespace: str, rest: list[str], method: str, *, is_watch: bool) -> Target:
+    """As kube-apiserver's handler of custom resources, which is not as particular as that of the others."""
+    name, subresource = (*rest[:2], "", "")[:2]
+    verb = _OBJECT.get(method, "") if name else _COLLECTION.get(method, _OBJECT.get(method, ""))
+    verb = "create" if method == "POST" else verb
+    if is_watch and verb in ("list", "get"):
+        verb = "watch"
+    if bool(namespace) != resource.namespaced and not (resource.namespaced and verb in ("list", "watch") and not name):
+        raise UnknownPathError(resource.plural)
+    part = resource.subresources.get(subresource)
+    if subresource and part is None:
+        raise not_found(resource.plural, resource.group, name)
+    if verb not in (resource.verbs if part is None else part.verbs):
+        raise verb_not_supported(resource.plural, resource.group, verb)
+    if not name and verb in ("patch", "update"):
+        raise bad_request("name must be provided")
+    return Target(Place(resource, namespace, "" if verb == "create" else name, subresource), verb)
 
 
 def _needs_namespace(verb: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.apiserver.resources import Resource
-from reconciler.apiserver.status import ApiError, bad_request
+from reconciler.apiserver.status import bad_request
 from state.objects import AnyObject, CustomObject
 from state.selectors import Selector, SelectorError, parse
 
@@ -55,8 +55,10 @@ _REFUSALS: dict[str, str] = {
     "Job": 'field label "{field}" not supported for batchv1.Job',
 }
 _DEFAULT_REFUSAL = '"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+_CUSTOM_REFUSAL = "field label not supported: {field}"
 _CLUSTER_SCOPED_ONLY_NAME = frozenset({"Namespace", "Node"})
-_TERM = re.compile(r"((?:[^\\,=!]|\\.|!(?!=))*)(==|!=|=)((?:[^\\,=]|\\.)*)")
+#: One condition, up to a comma that isn't escaped; and what stands between its field and its value.
+_PART, _OPERATOR = re.compile(r"(?:\\.|[^,])+", re.DOTALL), re.compile("!=|==|=")
 _BOOLEANS = frozenset({"spec.unschedulable", "spec.hostNetwork"})
 
 
@@ -116,30 +118,46 @@ def selection(resource: Resource, labels: str, fields: str) -> Selection:
 
 def _terms(resource: Resource, text: str) -> list[FieldTerm]:
     terms = []
-    for part in re.split(r"(?<!\\),", text):
-        if not part:
-            continue
-        found = _TERM.fullmatch(part)
+    for part in _PART.findall(text):
+        found = _OPERATOR.search(part)
         if found is None:
-            raise _not_understood(text, part)
-        field, operator, value = (found[1], found[2], re.sub(r"\\(.)", r"\1", found[3]))
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
+        field, value = part[: found.start()], _unescaped(part[found.end() :])
         _check(resource, field)
-        terms.append(FieldTerm(field, value, operator != "!="))
+        terms.append(FieldTerm(field, value, found[0] != "!="))
     return terms
 
 
-def _not_understood(text: str, part: str) -> ApiError:
-    return bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
+def _unescaped(text: str) -> str:
+    """The value of a term; commas, equal signs and backslashes in it are escaped by backslashes."""
+    result, letters = [], iter(text)
+    for letter in letters:
+        if letter == "\\":
+            escaped = next(letters, "")
+            if not escaped or escaped not in "\\,=":
+                raise bad_request(f"invalid field selector: invalid escape sequence: {letter}{escaped}")
+            result.append(escaped)
+        elif letter in ",=":
+            raise bad_request(f"invalid field selector: unescaped character in value: {ord(letter)}")
+        else:
+            result.append(letter)
+    return "".join(result)
 
 
 def _check(resource: Resource, field: str) -> None:
+    if field in _known(resource):
+        return
+    refusal = _CUSTOM_REFUSAL if resource.is_custom else _REFUSALS.get(resource.table, _DEFAULT_REFUSAL)
+    raise bad_request(refusal.format(field=field))
+
+
+def _known(resource: Resource) -> set[str]:
+    """The fields that a resource can be selected by."""
     table = resource.table
-    known = {"metadata.name", *_FIELDS.get(table, ())}
-    if table not in _CLUSTER_SCOPED_ONLY_NAME:
+    known = {"metadata.name", *_FIELDS.get(table, ()), *resource.selectable}
+    if table not in _CLUSTER_SCOPED_ONLY_NAME and (resource.namespaced or not resource.is_custom):
         known.add("metadata.namespace")
-    if field not in known:
-        refusal = _REFUSALS.get(table, _DEFAULT_REFUSAL)
-        raise bad_request(refusal.format(field=field))
+    return known
 
 
 def field_values(obj: AnyObject, field: str) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from typing import TextIO
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from reconciler.apiserver.api import Api
+from reconciler.apiserver.auth import Unsecured
 from reconciler.apiserver.auth_server import Security
 from reconciler.apiserver.connections import Connection
 from reconciler.apiserver.crd import Definitions, schema_of
@@ -37,6 +39,7 @@ class HttpServer:
         host, port: where to listen; port 0 takes any free one.
         security: HTTPS for those who may; without it, plain HTTP for everybody.
         cidr: where cluster IPs come from; the first is that of the API itself.
+        audit: without ``security``, what gets a line of JSON for every change; without it, they are in the log.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class HttpServer:
         port: int = 0,
         security: Security | None = None,
         cidr: str = CLUSTER_CIDR,
+        audit: TextIO | None = None,
     ) -> None:
         self._security = security
         self._socket = socket.create_server((host, port), backlog=1024)
@@ -59,7 +63,7 @@ class HttpServer:
         self._application.pages.update(openapi_pages(OpenApi(api.registry, schema_of)))
         self.measurements = Measurements(api, self._application.load, leads)
         self._application.pages["/metrics"] = self.measurements.page
-        secured: ASGIApp = self._application if security is None else security.wrap(self._application)
+        secured: ASGIApp = Unsecured(self._application, audit) if security is None else security.wrap(self._application)
         config = uvicorn.Config(
             Measured(secured, self.measurements, api),
             http=Connection,

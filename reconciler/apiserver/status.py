@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from state.errors import Problem, joined
@@ -29,6 +30,8 @@ class ApiError(Exception):
         self.message = message
         self.details = None if details is None else dict(details)
         self.headers = dict(headers or {})
+        #: What the client is to be warned of all the same.
+        self.warnings: tuple[str, ...] = ()
         #: The Status' own metadata: how to go on with a list.
         self.meta: dict[str, Any] = {}
 
@@ -47,6 +50,16 @@ class ApiError(Exception):
             status["details"] = self.details
         status["code"] = self.code
         return status
+
+
+@contextmanager
+def warned(warnings: tuple[str, ...]) -> Iterator[None]:
+    """A refusal within carries these warnings."""
+    try:
+        yield
+    except ApiError as error:
+        error.warnings = (*warnings, *error.warnings)
+        raise
 
 
 def success(name: str = "", group: str = "", resource: str = "", uid: str = "", *, code: int = 0) -> dict[str, Any]:
@@ -83,6 +96,12 @@ def method_not_allowed() -> ApiError:
     """The path exists, but not for that method."""
     message = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", message, {})
+
+
+def verb_not_supported(resource: str, group: str, verb: str) -> ApiError:
+    """A custom resource, or a part of one, doesn't have that verb."""
+    message = f'{verb} is not supported on resources of kind "{qualified(resource, group)}"'
+    return ApiError(405, "MethodNotAllowed", message, _details("", group, resource))
 
 
 def already_exists(resource: str, group: str, name: str) -> ApiError:

@@ -11,6 +11,7 @@ import binascii
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from posixpath import normpath
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from reconciler.apiserver.status import (
     unavailable,
 )
 from state.errors import StateError
-from state.objects import AnyObject, replace
+from state.objects import AnyObject, Endpoints, ObjectMeta, Service, replace
 from state.store.base import Store
 from state.store.records import (
     CompactedError,
@@ -229,7 +230,18 @@ class Storage:
         with _Request(self, "delete", resource, meta.name):
             entry = self.store.delete(resource.key(meta.namespace, meta.name), live.revision)
         self.forget(entry.key, entry.revision)
+        if isinstance(live.object, Service):
+            self._delete_endpoints(meta)
         return live._replace(revision=entry.revision)
+
+    def _delete_endpoints(self, service: ObjectMeta) -> None:
+        """The Endpoints of a Service go with it, whoever wrote them (afterDelete in the registry of Services)."""
+        resource = self.registry.of_table(Endpoints.kind)
+        assert resource is not None
+        live = self.get(resource, service.namespace, service.name)
+        if live is not None:
+            with suppress(ApiError):  # somebody else was faster; the service is gone in any case
+                self.delete(resource, live)
 
 
 def _manifest(entry: Entry) -> dict[str, Any]:
@@ -319,9 +331,10 @@ def read_continue(token: str) -> tuple[int, str]:
         raise _no_token("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
     if not isinstance(start, str) or not start:
         raise _no_token("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)")
-    if start.startswith("/") or ".." in start.split("/"):
+    key = start if start.startswith("/") else f"/{start}"
+    if normpath(key) != key or key.startswith("//"):
         raise _no_token(f"continue key is not valid: {start}")
-    return max(revision, 0), start.rstrip("\0")
+    return max(revision, 0), key[1:].rstrip("\0")
 
 
 def _from_base64(token: str) -> bytes:

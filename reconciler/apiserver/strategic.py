@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
+from reconciler.apiserver.converter import kind_of, printed
 from reconciler.apiserver.messages import Merged, fields_of
 from reconciler.apiserver.status import ApiError, bad_request, internal
 
 Json = dict[str, Any]
 _PATCH, _RETAIN = "$patch", "$retainKeys"
 _ORDER, _DELETE_ITEMS = "$setElementOrder/", "$deleteFromPrimitiveList/"
-_SCALARS = ""
+SCALARS = ""
 
-#: The key by which items of a list are told apart, by struct and JSON name; ``_SCALARS`` for lists of plain values.
+#: The key by which items of a list are told apart, by struct and JSON name; ``SCALARS`` for lists of plain values.
 MERGE_KEYS: dict[str, dict[str, str]] = {
     "Container": {
         "env": "name",
@@ -44,9 +45,9 @@ MERGE_KEYS: dict[str, dict[str, str]] = {
     "MutatingWebhook": {"matchConditions": "name"},
     "MutatingWebhookConfiguration": {"webhooks": "name"},
     "NamespaceStatus": {"conditions": "type"},
-    "NodeSpec": {"podCIDRs": _SCALARS},
+    "NodeSpec": {"podCIDRs": SCALARS},
     "NodeStatus": {"addresses": "type", "conditions": "type"},
-    "ObjectMeta": {"finalizers": _SCALARS, "ownerReferences": "uid"},
+    "ObjectMeta": {"finalizers": SCALARS, "ownerReferences": "uid"},
     "PersistentVolumeClaimStatus": {"conditions": "type"},
     "PodDisruptionBudgetStatus": {"conditions": "type"},
     "PodSpec": {
@@ -70,29 +71,31 @@ MERGE_KEYS: dict[str, dict[str, str]] = {
     "ServiceSpec": {"ports": "port"},
     "ServiceStatus": {"conditions": "type"},
     "StatefulSetStatus": {"conditions": "type"},
+    "MutatingAdmissionPolicySpec": {"matchConditions": "name"},
     "ValidatingAdmissionPolicySpec": {"matchConditions": "name", "variables": "name"},
     "ValidatingWebhook": {"matchConditions": "name"},
     "ValidatingWebhookConfiguration": {"webhooks": "name"},
 }
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """What is known of a field: the struct it holds or lists, and the merge key of a list."""
 
     struct: Merged | None = None
     merge_key: str | None = None
 
 
-_UNKNOWN = _Field()
+UNKNOWN = Field()
 
 
 @cache
-def _fields(struct: Merged | None) -> dict[str, _Field]:
+def merge_fields(struct: Merged | None) -> dict[str, Field]:
+    """What is known of the fields of a struct, by their names in JSON."""
     if struct is None:
         return {}
     if isinstance(struct, str):
         keys = MERGE_KEYS.get(struct.rpartition(".")[2], {})
-        return {name: _Field(field.message, keys.get(name)) for name, field in fields_of(struct).items()}
+        return {name: Field(field.message, keys.get(name)) for name, field in fields_of(struct).items()}
     keys = MERGE_KEYS.get(struct.__name__, {})
     description = inspect.type_info(struct)
     assert isinstance(description, inspect.StructType)
@@ -103,7 +106,7 @@ def _fields(struct: Merged | None) -> dict[str, _Field]:
         if isinstance(inner, inspect.VarTupleType):
             inner = inner.item_type
         held = inner.cls if isinstance(inner, inspect.StructType) else None
-        result[field.encode_name] = _Field(held, keys.get(field.encode_name))
+        result[field.encode_name] = Field(held, keys.get(field.encode_name))
     return result
 
 
@@ -121,49 +124,69 @@ def strategic_patch(document: Json, patch: Json, kind: Merged | None) -> Json:
 def _merge_map(original: Json, patch: Json, struct: Merged | None) -> Json:
     directive = patch.get(_PATCH)
     if directive is not None:
-        patch = {name: value for name, value in patch.items() if name != _PATCH}
         if directive == "replace":
-            return patch
+            return {name: value for name, value in patch.items() if name != _PATCH}
         if directive == "delete":
             return {}
-        if directive != "merge":
-            raise _unknown(directive, "map")
-    fields = _fields(struct)
+        raise _unknown(patch)
+    fields = merge_fields(struct)
     merged = dict(original)
     if _RETAIN in patch:
-        kept = _list(patch[_RETAIN], "retainKeys")
+        kept = patch[_RETAIN]
+        if not isinstance(kept, list):
+            raise bad_request("invalid patch format of retainKeys")
         merged = {name: value for name, value in merged.items() if name in kept}
     for name, value in patch.items():
         if name == _RETAIN:
             continue
         if name.startswith(_DELETE_ITEMS):
             target = name.removeprefix(_DELETE_ITEMS)
-            gone = _list(value, "primitive")
-            merged[target] = [item for item in _list(merged.get(target) or [], "primitive") if item not in gone]
+            gone = _primitives(value)
+            merged[target] = [item for item in _primitives(merged.get(target) or []) if item not in gone]
         elif name.startswith(_ORDER):
             target = name.removeprefix(_ORDER)
             if target not in patch and isinstance(merged.get(target), list):
-                order = _list(value, "setElementOrder")
+                order = _order_of(value)
                 merged[target] = _ordered(merged[target], [], order, merged[target], _key_of(fields, target))
         elif value is None:
             merged.pop(name, None)
         else:
-            order = _list(patch.get(_ORDER + name) or [], "setElementOrder")
-            merged[name] = _merge_value(merged.get(name), value, fields.get(name, _UNKNOWN), order)
+            order = _order_of(patch.get(_ORDER + name) or [])
+            merged[name] = _merge_value(merged.get(name), value, fields.get(name, UNKNOWN), order)
     return merged
 
 
-def _list(value: Any, what: str) -> list[Any]:
+def _primitives(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise bad_request(f"invalid patch format of {what} list")
+        raise bad_request("invalid patch format of primitive list")
     return value
 
 
-def _key_of(fields: dict[str, _Field], name: str) -> str | None:
-    return fields.get(name, _UNKNOWN).merge_key
+def _order_of(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise internal(f"expected a []interface {{}}, but received a {kind_of(value)}")
+    return value
 
 
-def _merge_value(original: Any, value: Any, field: _Field, order: list[Any]) -> Any:
+def _check_order(items: list[Any], order: list[Any], key: str | None) -> None:
+    """The items of a patch come in the order that the patch gives.
+
+    Raises:
+        ApiError: they don't.
+    """
+    left = iter(order)
+    for item in items:
+        wanted = item if key is None else item.get(key)
+        if not any(wanted == (each if key is None else _identity(each, key)) for each in left):
+            told = f"The order in patch list:\n{printed(items)}\n doesn't match {_ORDER.rstrip('/')} list:\n"
+            raise internal(f"{told}{printed(order)}\n")
+
+
+def _key_of(fields: dict[str, Field], name: str) -> str | None:
+    return fields.get(name, UNKNOWN).merge_key
+
+
+def _merge_value(original: Any, value: Any, field: Field, order: list[Any]) -> Any:
     if isinstance(value, dict):
         return _merge_map(original if isinstance(original, dict) else {}, value, field.struct)
     if isinstance(value, list) and field.merge_key is not None:
@@ -171,9 +194,11 @@ def _merge_value(original: Any, value: Any, field: _Field, order: list[Any]) -> 
     return value
 
 
-def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: list[Any]) -> list[Any]:
+def _merge_list(original: list[Any], patch: list[Any], field: Field, order: list[Any]) -> list[Any]:
     key = field.merge_key
-    if key == _SCALARS:
+    if key == SCALARS:
+        if order:
+            _check_order(patch, order, None)
         merged = [*original, *(item for item in patch if item not in original)]
         return _ordered(merged, patch, order or patch, original, key)
     assert key is not None
@@ -181,15 +206,19 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: lis
     directives: list[Json] = []
     for item in patch:
         if not isinstance(item, dict):
-            raise bad_request(f"expected a map in a list that is merged by {key}, found {item!r}")
+            raise internal(f"list element types are not identical: [{printed(original)} {printed(patch)}]")
         (directives if _PATCH in item else items).append(item)
     if any(item[_PATCH] == "replace" for item in directives):
         return items
     merged = list(original)
     for item in directives:
+        if item[_PATCH] == "merge":
+            raise internal("merging lists cannot yet be specified in the patch")
         if item[_PATCH] != "delete":
-            raise _unknown(item[_PATCH], "map")
+            raise _unknown(item)
         merged = [each for each in merged if each.get(key) != _identity(item, key)]
+    if order:
+        _check_order(items, order, key)
     for item in items:
         identity = _identity(item, key)
         at = next((index for index, each in enumerate(merged) if each.get(key) == identity), None)
@@ -202,13 +231,12 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: lis
 
 def _identity(item: Json, key: str) -> Any:
     if key not in item:
-        shown = " ".join(f"{name}:{item[name]}" for name in sorted(item))
-        raise internal(f"map: map[{shown}] does not contain declared merge key: {key}")
+        raise internal(f"map: {printed(item)} does not contain declared merge key: {key}")
     return item[key]
 
 
-def _unknown(directive: object, what: str) -> ApiError:
-    return bad_request(f"Unknown patch type found: {directive} in {what}")
+def _unknown(patch: Json) -> ApiError:
+    return internal(f"unknown patch type: {printed(patch[_PATCH])} in map: {printed(patch)}")
 
 
 def _ordered(merged: list[Any], patch: list[Any], order: list[Any], original: list[Any], key: str | None) -> list[Any]:

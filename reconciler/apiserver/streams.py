@@ -137,7 +137,7 @@ class WatchResponse:
                     "type": "http.response.start",
                     "status": 200,
                     "headers": [
-                        (b"content-type", self._renderer.form.content_type.encode()),
+                        (b"content-type", self._renderer.form.media.encode()),
                         (b"cache-control", b"no-cache, private"),
                     ],
                 }
@@ -162,7 +162,9 @@ class WatchResponse:
                     events = self._stream.read(0)
             except StoreUnavailableError:
                 break
-            for chunk in self._chunks(events):
+            is_slow = self._renderer.is_slow and events
+            chunks = await to_thread.run_sync(self._chunks, events) if is_slow else self._chunks(events)
+            for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if self._stream.is_over:
                 break

@@ -56,7 +56,8 @@ def faults_of(text: Text | None, value: Any, unknown: Sequence[str], *, is_custo
         repeated = [line for each in islice(documents(text.body), 1) for line in each.duplicates.values()]
         return Faults(repeated[:_MOST], [_unknown(path) for path in unknown][:_MOST])
     if is_custom:  # only its schema knows fields, once it is read
-        return Faults(fields=[*_json_faults(text.body, value, ()), *map(_unknown, sorted(unknown))][:_MOST])
+        ordered = sorted(unknown, key=lambda path: (not path.startswith("metadata."), path))
+        return Faults(fields=[*_json_faults(text.body, value, ()), *map(_unknown, ordered)][:_MOST])
     return Faults(fields=_json_faults(text.body, value, unknown))
 
 

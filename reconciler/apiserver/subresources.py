@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
+from reconciler.apiserver.addressed import check_named, other_uid
 from reconciler.apiserver.answers import Answer
 from reconciler.apiserver.decode import parse_body, part
 from reconciler.apiserver.deletion import Deleter
@@ -12,7 +15,7 @@ from reconciler.apiserver.govalues import found
 from reconciler.apiserver.log_options import LogSource
 from reconciler.apiserver.options import DeleteOptions, WriteOptions, parse_put_revision
 from reconciler.apiserver.patches import json_patch, merge_patch
-from reconciler.apiserver.patching import JSON_PATCH, read_patch
+from reconciler.apiserver.patching import CUSTOM_PATCHES, JSON_PATCH, STRATEGIC, read_patch
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import (
     ApiError,
@@ -24,6 +27,7 @@ from reconciler.apiserver.status import (
     not_found,
     success,
     too_many_requests,
+    unsupported_media_type,
 )
 from reconciler.apiserver.storage import Storage, Stored
 from reconciler.apiserver.writer import Writer
@@ -32,27 +36,40 @@ from rules.scale import ScalePaths
 from state import selectors
 from state.errors import invalid as invalid_value
 from state.errors import required
-from state.objects import AnyObject, Namespace, Pod, PodCondition, PodDisruptionBudget, replace
+from state.objects import (
+    AnyObject,
+    CustomObject,
+    Namespace,
+    ObjectMeta,
+    Opaque,
+    Pod,
+    PodCondition,
+    PodDisruptionBudget,
+    replace,
+)
 from state.times import format_time
 
 #: What a scale is shown as; it has no place of its own.
 SCALE = Resource("autoscaling", "v1", "scales", "Scale", namespaced=True)
 _FINISHED = ("Succeeded", "Failed")
 _INT32 = 2**31
+_NO_SCALE = 'Scale in version "v1" cannot be handled as a Scale: '
 #: Evictions that a budget remembers at once (``disruptedPods``).
 _MAX_DISRUPTED = 2000
 
 
-def scale_of(obj: AnyObject, paths: ScalePaths | None = None) -> dict[str, Any]:
-    """The autoscaling/v1 Scale of an object; a custom resource has it at the ``paths``.
+def scale_of(obj: AnyObject, paths: ScalePaths | None = None, *, is_written: bool = False) -> dict[str, Any]:
+    """The autoscaling/v1 Scale of an object; a custom resource has it at the ``paths``, or gets it if it is written.
 
     Raises:
         ApiError: it isn't there.
     """
+    if is_written and paths is not None and isinstance(obj, CustomObject) and not scale.has_scale(obj, paths):
+        obj = scale.scaled(obj, 0, paths)
     try:
         wanted, actual, text = scale.scale_of(obj, paths)
     except scale.NoScaleError as error:
-        raise internal(str(error)) from error
+        raise ApiError(500, "InternalError", f"Internal error occurred: {error}", _cause(error)) from error
     meta = obj.metadata
     identity = {
         "name": meta.name,
@@ -68,6 +85,10 @@ def scale_of(obj: AnyObject, paths: ScalePaths | None = None) -> dict[str, Any]:
         "spec": {"replicas": wanted} if wanted else {},
         "status": {"replicas": actual, **({"selector": text} if text else {})},
     }
+
+
+def _cause(error: Exception) -> dict[str, Any]:
+    return {"causes": [{"message": str(error)}]}
 
 
 class Subresources:
@@ -108,36 +129,51 @@ class Subresources:
         Raises:
             ApiError: it can't be scaled so.
         """
+        if content_type == STRATEGIC and place.resource.is_custom:
+            raise unsupported_media_type(CUSTOM_PATCHES)
         patch = read_patch(body, content_type)
-        live = self.get_scale(place)
-        given = isinstance(patch, dict) and bool(part(patch, "metadata", "Scale").get("resourceVersion"))
+        live = scale_of(self._live(place).object, _paths(place), is_written=True)
         patched = json_patch(live, patch) if content_type == JSON_PATCH else merge_patch(live, patch)
-        if not given:
-            meta = part(patched, "metadata", "Scale")
-            patched["metadata"] = {key: value for key, value in meta.items() if key != "resourceVersion"}
+        try:
+            meta, _ = _check_scale(patched)
+        except ApiError as error:
+            text = orjson.dumps(patched).decode()
+            problem = invalid_value("patch", text, error.message.removeprefix(_NO_SCALE))
+            raise invalid("", "", "", [problem]) from error
+        said = (patch.get("metadata") or {}) if isinstance(patch, dict) else {}
+        dropped = ("uid",) if said.get("resourceVersion") else ("uid", "resourceVersion")
+        patched["metadata"] = {key: value for key, value in meta.items() if key not in dropped}
         return self._scale(place, patched, options)
 
     def _scale(self, place: Place, sent: Any, options: WriteOptions) -> dict[str, Any]:
-        meta = part(sent, "metadata", "Scale")
-        replicas = part(sent, "spec", "Scale").get("replicas") or 0
-        if sent.get("kind", "Scale") != "Scale":
-            raise bad_request(f'no kind "{sent["kind"]}" can be handled as a Scale')
-        if not -_INT32 <= replicas < _INT32:
-            raise bad_request(
-                'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal '
-                f"{found(replicas, exact=True)} into Go struct field ScaleSpec.spec.replicas of type int32"
-            )
+        meta, replicas = _check_scale(sent)
+        check_named(place, meta.get("name") or "", meta.get("namespace") or "", is_complete=True)
         if replicas < 0:
-            problem = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise invalid("Scale", "autoscaling", place.name, [problem])
-        revision = parse_put_revision(meta.get("resourceVersion"))
+            raise _negative(place, replicas)
+        revision, uid = parse_put_revision(meta.get("resourceVersion")), meta.get("uid")
 
         def edit(obj: AnyObject) -> AnyObject:
+            if uid and uid != obj.metadata.uid:
+                raise other_uid(place, uid, obj)
             if revision is not None and str(revision) != obj.metadata.resource_version:
                 raise modified(*place.about)
-            return scale.scaled(obj, replicas, _paths(place))
+            new = scale.scaled(obj, replicas, _paths(place))
+            before = scale_of(obj, _paths(place), is_written=True)
+            self._ask("UPDATE", place, options, scale_of(new, _paths(place)), before)
+            return new
 
         return scale_of(self._writer.change(place, edit, options).stored.object, _paths(place))
+
+    def _ask(self, operation: str, place: Place, options: WriteOptions, *documents: dict[str, Any]) -> None:
+        """Policies' and webhooks' say about a part of an object: what is sent, and what there was.
+
+        Raises:
+            ApiError: one refuses.
+        """
+        attempt = self._writer.configured.attempt(operation, place, options)
+        if attempt is not None:
+            new, *old = (_part_of(place, each) for each in documents)
+            attempt.check(new, old[0] if old else None)
 
     # -- binding -------------------------------------------------------------------------------------------------------
 
@@ -174,6 +210,7 @@ class Subresources:
 
         if not node:
             raise invalid("Binding", "", name, [required("target.name")])
+        self._ask("CREATE", place, options, {**body, "apiVersion": "v1", "kind": "Binding"})
         self._writer.change(place, edit, options)
         return success(code=201)
 
@@ -207,9 +244,10 @@ class Subresources:
             raise bad_request("name in URL does not match name in Eviction object")
         pod = self._live(place).object
         assert isinstance(pod, Pod)
-        deletion = DeleteOptions.read({}, part(body, "deleteOptions", "Eviction"))
+        self._ask("CREATE", place, options, {**body, "apiVersion": "policy/v1", "kind": "Eviction"})
+        deletion = DeleteOptions.read({}, part(body, "deleteOptions", "Eviction"), options.user)
         if options.dry_run and not deletion.dry_run:
-            deletion = DeleteOptions.read({"dryRun": ("All",)}, None)
+            deletion = DeleteOptions.read({"dryRun": ("All",)}, None, options.user)
         if pod.status.phase not in (*_FINISHED, "Pending", None) and pod.metadata.deletion_timestamp is None:
             self._ask_budgets(pod, options)
         self._deleter.delete(place, deletion)
@@ -266,12 +304,44 @@ class Subresources:
         self._writer.change(Place(resource, budget.metadata.namespace, name), edit, options)
 
 
+def _part_of(place: Place, document: dict[str, Any]) -> CustomObject:
+    """What is sent to a part of an object, under the object's name."""
+    body = {name: value for name, value in document.items() if name not in ("apiVersion", "kind", "metadata")}
+    meta = ObjectMeta(namespace=place.namespace, name=place.name)
+    return CustomObject(api_version=document["apiVersion"], kind=document["kind"], metadata=meta, body=Opaque(body))
+
+
 def bound(pod: Pod, node: str, at: str) -> Pod:
     """A pod on a node."""
     scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=at)
     others = tuple(each for each in pod.status.conditions if each.type != "PodScheduled")
     status = replace(pod.status, conditions=(*others, scheduled))
     return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
+
+
+def _check_scale(sent: Any) -> tuple[dict[str, Any], int]:
+    """The metadata and the replicas of a Scale that is sent.
+
+    Raises:
+        ApiError: it is none.
+    """
+    meta = part(sent, "metadata", "Scale")
+    replicas = part(sent, "spec", "Scale").get("replicas") or 0
+    if sent.get("kind", "Scale") != "Scale":
+        raise bad_request(f'no kind "{sent["kind"]}" can be handled as a Scale')
+    if not -_INT32 <= replicas < _INT32:
+        fault = f"json: cannot unmarshal {found(replicas, exact=True)} into Go struct field ScaleSpec.spec.replicas"
+        raise bad_request(f"{_NO_SCALE}{fault} of type int32")
+    return meta, replicas
+
+
+def _negative(place: Place, replicas: int) -> ApiError:
+    paths = _paths(place)
+    if paths is None:
+        problem = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+        return invalid("Scale", "autoscaling", place.name, [problem])
+    problem = invalid_value(paths.wanted, replicas, "should be a non-negative integer")
+    return invalid(place.resource.kind, place.resource.group, place.name, [problem])
 
 
 def _paths(place: Place) -> ScalePaths | None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-import orjson
-
 from reconciler.apiserver import wire
 from reconciler.apiserver.status import bad_request
 from reconciler.apiserver.versions import Conversion
@@ -17,7 +15,7 @@ from state.objects import AnyObject
 
 #: What of an object is sent with its row.
 INCLUDES = ("Metadata", "Object", "None")
-_META = "meta.k8s.io/v1"
+_GROUP = "meta.k8s.io"
 
 
 def _headers(text: str) -> tuple[str, ...]:
@@ -29,17 +27,19 @@ _SPELLINGS = {
     header.upper(): header
     for header in _headers(
         "Access Modes,AddressType,Allowed Disruptions,AllowVolumeExpansion,AttachRequired,Cluster-IP,Container-Runtime,"
-        "Created At,Current,External-IP,Global-Default,Internal-IP,IP,Kernel-Version,MaxPods,MinPods,OS-Image,PV,"
-        "Pod-Selector,PodInfoOnMount,Port(s),PreemptionPolicy,ReclaimPolicy,RequiresRepublish,ServiceAccounts,"
-        "StorageCapacity,StorageClass,StorageClassName,TokenRequests,Up-to-date,VolumeAttributesClass,"
+        "Created At,Current,DistinguisherMethod,DriverName,External-IP,Global-Default,HandSize,Internal-IP,IP,"
+        "Kernel-Version,MatchingPrecedence,MaxPods,MinPods,MissingPL,NominalConcurrencyShares,OS-Image,PV,ParamKind,"
+        "ParamRef,ParentRef,Pod-Selector,PodInfoOnMount,PolicyName,Port(s),PreemptionPolicy,PriorityLevel,"
+        "QueueLengthLimit,ReclaimPolicy,RequestedDuration,RequiresRepublish,ServiceAccounts,SignerName,StorageCapacity,"
+        "StorageClass,StorageClassName,TokenRequests,Up-to-date,VolumeAttributesClass,"
         "VolumeBindingMode,VolumeMode"
     )
 }
 #: Columns of numbers, whatever the kind; ``READY`` is one unless it says how many of how many.
 _NUMBERS = frozenset(
     _headers(
-        "ALLOWED DISRUPTIONS,AVAILABLE,COUNT,CURRENT,DATA,DESIRED,DRIVERS,MAXPODS,MINPODS,REPLICAS,REVISION,SECRETS,"
-        "UP-TO-DATE,VALUE"
+        "ALLOWED DISRUPTIONS,AVAILABLE,COUNT,CURRENT,DATA,DESIRED,DRIVERS,MAXPODS,MINPODS,MUTATIONS,REPLICAS,REVISION,"
+        "SECRETS,UP-TO-DATE,VALIDATIONS,VALUE,WEBHOOKS"
     )
 )
 _READY_IS_A_NUMBER = frozenset({"DaemonSet", "ReplicaSet", "ReplicationController"})
@@ -114,7 +114,8 @@ def table(
     include: str = INCLUDES[0],
     headers: bool = True,
     conversion: Conversion | None = None,
-) -> bytes:
+    version: str = "v1",
+) -> dict[str, Any]:
     """A Table with a row for each object.
 
     Args:
@@ -125,28 +126,26 @@ def table(
         include: one of ``INCLUDES``.
         headers: whether the columns are named; a watch names them once.
         conversion: to the version in which whole objects are sent, if that isn't the stored one.
+        version: of the Table itself.
     """
-    return orjson.dumps(
-        {
-            "kind": "Table",
-            "apiVersion": _META,
-            "metadata": meta,
-            "columnDefinitions": layout.definitions if headers else None,
-            "rows": [_row(layout, obj, now, include, conversion) for obj in objects],
-        }
-    )
 
-
-def _row(layout: Layout, obj: AnyObject, now: int, include: str, conversion: Conversion | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"cells": tuple(layout.cells(obj, now))}
-    if include == "Metadata":
-        row["object"] = partial_metadata(obj)
-    elif include == "Object":
+    def shown(obj: AnyObject) -> dict[str, Any] | None:
+        if include == "Metadata":
+            return partial_metadata(obj, version)
+        if include == "None":
+            return None
         document = wire.document(obj)
-        row["object"] = document if conversion is None else conversion.read(document)
-    return row
+        return document if conversion is None else conversion.read(document)
+
+    return {
+        "kind": "Table",
+        "apiVersion": f"{_GROUP}/{version}",
+        "metadata": meta,
+        "columnDefinitions": layout.definitions if headers else None,
+        "rows": [{"cells": list(layout.cells(obj, now)), "object": shown(obj)} for obj in objects],
+    }
 
 
-def partial_metadata(obj: AnyObject) -> dict[str, Any]:
+def partial_metadata(obj: AnyObject, version: str = "v1") -> dict[str, Any]:
     """The object's metadata alone."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": dump(obj)["metadata"]}
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"{_GROUP}/{version}", "metadata": dump(obj)["metadata"]}

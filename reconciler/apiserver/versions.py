@@ -32,6 +32,11 @@ class Conversion:
     from_stored: Callable[[Json], Json]
     fields: Mapping[str, str]
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it asks somebody else."""
+        return False
+
     def read(self, document: Json) -> Json:
         """A stored document, with or without its identity, as it is served."""
         shown = self.from_stored(document)

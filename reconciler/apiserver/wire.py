@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 import orjson
-from msgspec import inspect
 
+from reconciler.apiserver.forms import complete
+from reconciler.apiserver.messages import messages, name_of_message
 from state.dump import dump
 from state.kept import exact
-from state.objects import AnyObject, Object, ObjectMeta, Pod, PodSpec, replace
+from state.objects import AnyObject, Pod, PodSpec, replace
 
 _META = b'"metadata":{'
 _ORDER = (
@@ -34,157 +35,6 @@ _ORDER = (
     "finalizers",
     "managedFields",
 )
-_NODE_INFO = [
-    "machineID",
-    "systemUUID",
-    "bootID",
-    "kernelVersion",
-    "osImage",
-    "containerRuntimeVersion",
-    "kubeletVersion",
-    "kubeProxyVersion",
-    "operatingSystem",
-    "architecture",
-]
-#: What Go writes though it is empty, by type and JSON name: structs and times without ``omitzero``, lists and numbers
-#: without ``omitempty``. Scalars that are always there are fields with a default in ``state.objects`` already.
-_ALWAYS: dict[str, dict[str, Any]] = {
-    "Container": {"resources": {}},
-    "ContainerStatus": {"state": {}, "lastState": {}},
-    "CronJob": {"spec": {}, "status": {}},
-    "CronJobSpec": {"jobTemplate": {}},
-    "CSIDriver": {"spec": {}},
-    "CSINode": {"spec": {}},
-    "CSINodeSpec": {"drivers": None},
-    "DaemonSet": {"spec": {}, "status": {}},
-    "DaemonSetCondition": {"lastTransitionTime": None},
-    "DaemonSetSpec": {"selector": None, "template": {}, "updateStrategy": {}},
-    "DaemonSetStatus": dict.fromkeys(
-        ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
-    ),
-    "Deployment": {"spec": {}, "status": {}},
-    "DeploymentCondition": {"lastUpdateTime": None, "lastTransitionTime": None},
-    "DeploymentSpec": {"selector": None, "template": {}, "strategy": {}},
-    "Endpoint": {"addresses": None, "conditions": {}},
-    "EndpointSlice": {"endpoints": None, "ports": None},
-    "EphemeralContainer": {"resources": {}},
-    "Event": {
-        "involvedObject": {},
-        "source": {},
-        "firstTimestamp": None,
-        "lastTimestamp": None,
-        "eventTime": None,
-        "reportingComponent": "",
-        "reportingInstance": "",
-    },
-    "Job": {"spec": {}, "status": {}},
-    "JobCondition": {"lastProbeTime": None, "lastTransitionTime": None},
-    "JobSpec": {"template": {}},
-    "JobTemplateSpec": {"metadata": {}, "spec": {}},
-    "Lease": {"spec": {}},
-    "LimitRange": {"spec": {}},
-    "LimitRangeSpec": {"limits": None},
-    "Namespace": {"spec": {}, "status": {}},
-    "NamespaceCondition": {"lastTransitionTime": None},
-    "Node": {"spec": {}, "status": {}},
-    "NodeCondition": {"lastHeartbeatTime": None, "lastTransitionTime": None},
-    "NodeStatus": {
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
-        "nodeInfo": dict.fromkeys(_NODE_INFO, ""),
-    },
-    "PersistentVolume": {"spec": {}, "status": {}},
-    "PersistentVolumeClaim": {"spec": {}, "status": {}},
-    "PersistentVolumeClaimCondition": {"lastProbeTime": None, "lastTransitionTime": None},
-    "PersistentVolumeClaimSpec": {"resources": {}},
-    "Pod": {"spec": {}, "status": {}},
-    "PodCondition": {"lastProbeTime": None, "lastTransitionTime": None},
-    "PodDisruptionBudget": {"spec": {}, "status": {}},
-    "PodDisruptionBudgetStatus": dict.fromkeys(
-        ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0
-    ),
-    "PodSpec": {"containers": None},
-    "PodTemplateSpec": {"metadata": {}, "spec": {}},
-    "ReplicaSet": {"spec": {}, "status": {}},
-    "ReplicaSetCondition": {"lastTransitionTime": None},
-    "ReplicaSetSpec": {"selector": None, "template": {}},
-    "ReplicaSetStatus": {"replicas": 0},
-    "ReplicationController": {"spec": {}, "status": {}},
-    "ReplicationControllerCondition": {"lastTransitionTime": None},
-    "ReplicationControllerStatus": {"replicas": 0},
-    "ResourceFieldSelector": {"divisor": "0"},
-    "ResourceQuota": {"spec": {}, "status": {}},
-    "Service": {"spec": {}, "status": {}},
-    "ServiceStatus": {"loadBalancer": {}},
-    "StatefulSet": {"spec": {}, "status": {}},
-    "StatefulSetCondition": {"lastTransitionTime": None},
-    "StatefulSetSpec": {"selector": None, "template": {}, "updateStrategy": {}},
-    "StatefulSetStatus": {"replicas": 0, "availableReplicas": 0},
-    "VolumeAttachment": {"spec": {}, "status": {}},
-    "VolumeAttachmentStatus": {"attached": False},
-}
-
-
-class _Completion:
-    """What is to be put into the JSON of one type: at its own level, and below its fields."""
-
-    __slots__ = ("always", "below")
-
-    def __init__(self) -> None:
-        self.always: tuple[tuple[str, Any], ...] = ()
-        self.below: tuple[tuple[str, bool, _Completion], ...] = ()
-
-    @property
-    def is_needed(self) -> bool:
-        return bool(self.always or self.below)
-
-    def fill(self, document: dict[str, Any]) -> None:
-        for name, empty in self.always:
-            if name not in document:
-                document[name] = dict(empty) if isinstance(empty, dict) else empty
-            elif empty and isinstance(empty, dict):
-                document[name] = {**empty, **document[name]}
-        for name, is_list, completion in self.below:
-            value = document.get(name)
-            if not value and value != {}:
-                continue
-            if is_list:
-                for item in value:
-                    completion.fill(item)
-            else:
-                completion.fill(value)
-
-
-#: By type; those below it come with it, for describing a type costs milliseconds.
-_completions: dict[type[msgspec.Struct], _Completion] = {}
-
-
-def _completion(struct: type[msgspec.Struct]) -> _Completion:
-    found = _completions.get(struct)
-    if found is None:
-        description = inspect.type_info(struct)
-        assert isinstance(description, inspect.StructType)
-        found = _completion_of(description)
-    return found
-
-
-def _completion_of(description: inspect.StructType) -> _Completion:
-    if description.cls in _completions:
-        return _completions[description.cls]
-    completion = _Completion()
-    completion.always = tuple(_ALWAYS.get(description.cls.__name__, {}).items())
-    below = []
-    for each in description.fields:
-        options = each.type.types if isinstance(each.type, inspect.UnionType) else (each.type,)
-        for option in options:
-            is_list = isinstance(option, inspect.VarTupleType)
-            inner = option.item_type if isinstance(option, inspect.VarTupleType) else option
-            if isinstance(inner, inspect.StructType) and inner.cls is not ObjectMeta:
-                nested = _completion_of(inner)
-                if nested.is_needed:
-                    below.append((each.encode_name, is_list, nested))
-    completion.below = tuple(below)
-    _completions[description.cls] = completion
-    return completion
 
 
 def document(obj: AnyObject) -> dict[str, Any]:
@@ -193,8 +43,9 @@ def document(obj: AnyObject) -> dict[str, Any]:
     kind, api_version, metadata = fields.pop("kind"), fields.pop("apiVersion"), fields.pop("metadata")
     ordered = {name: metadata[name] for name in _ORDER if name in metadata}
     result = {"kind": kind, "apiVersion": api_version, "metadata": ordered, **fields}
-    if isinstance(obj, Object):
-        _completion(type(obj)).fill(result)
+    message = name_of_message(api_version, kind)
+    if message in messages():
+        complete(message, result)
     return result
 
 
@@ -243,7 +94,7 @@ def with_revision(value: bytes, revision: int) -> bytes:
 
 
 def list_item(value: bytes, revision: int, *, typed: bool) -> bytes:
-    """Stored bytes as an item of a list; those of typed kinds don't repeat kind and version."""
+    """Stored bytes as an item of a list; those of built-in kinds (``typed``) don't repeat kind and version."""
     if not typed:
         return with_revision(value, revision)
     at = value.index(_META)

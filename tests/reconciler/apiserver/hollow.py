@@ -98,7 +98,13 @@ class HollowNodes:
                 "renewTime": format_micro_time(self._api.clock()),
             }
             body = json.dumps({"metadata": {"name": name}, "spec": spec}).encode()
-            self._api.update(self._leases._replace(namespace="kube-node-lease", name=name), body, _KUBELET)
+            place = self._leases._replace(namespace="kube-node-lease", name=name)
+            try:
+                self._api.patch(place, body, MERGE_PATCH, _KUBELET)
+            except ApiError as error:
+                if error.reason != "NotFound":
+                    raise
+                self._api.create(place._replace(name=""), body, _KUBELET)
 
     def _look_at(self, pod: dict[str, Any]) -> None:
         meta, spec, status = pod["metadata"], pod["spec"], pod.get("status", {})
@@ -114,7 +120,8 @@ class HollowNodes:
                 body = json.dumps(patch).encode()
                 self._api.patch(place._replace(subresource="status"), body, MERGE_PATCH, _KUBELET)
         except ApiError as error:
-            if error.reason not in ("NotFound", "Conflict"):  # somebody was quicker
+            is_other_pod = error.reason == "Invalid" and "metadata.uid" in str(error)
+            if error.reason not in ("NotFound", "Conflict") and not is_other_pod:  # somebody was quicker
                 raise
 
     def _status(self, pod: dict[str, Any]) -> dict[str, Any]:

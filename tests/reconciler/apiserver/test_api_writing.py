@@ -108,6 +108,16 @@ def test_a_deletion_that_is_refused_or_tried_only_deletes_nothing(cluster, optio
     assert cluster.call("GET", f"{MAPS}/m")[0] == 200
 
 
+def test_a_precondition_that_fails_is_told_by_kind(cluster):
+    """Not by resource, as other conflicts are."""
+    cluster.must("POST", MAPS, {"metadata": {"name": "m"}})
+    found = cluster.call("DELETE", f"{MAPS}/m", {"preconditions": {"uid": "x"}})[1]
+    assert found["message"].startswith(
+        'Operation cannot be fulfilled on ConfigMap "m": the UID in the precondition (x)'
+    )
+    assert found["details"] == {"name": "m", "kind": "ConfigMap"}
+
+
 def test_a_finalizer_holds_an_object_until_it_is_taken_off(cluster):
     """While it does, no new finalizer can be added."""
     cluster.must("POST", MAPS, {"metadata": {"name": "m", "finalizers": ["example.com/hold"]}})

@@ -14,8 +14,7 @@ from reconciler.apiserver.resources import Registry
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.strategic import strategic_patch
 from reconciler.apiserver.wire import document, encode, with_revision
-from reconciler.apiserver.zeros import without_zeros
-from state.objects import Deployment, Pod, PodSpec
+from state.objects import Deployment, Pod
 from tests.reconciler.apiserver.recorded_requests import FOLDER, NAMESPACE, Cluster
 
 REGISTRY = Registry()
@@ -125,20 +124,6 @@ def test_items_that_only_the_server_has_stay_where_they_were():
     assert [item["name"] for item in merged["spec"]["template"]["spec"]["containers"]] == ["a", "b", "c"]
 
 
-def test_zero_is_nothing_unless_it_is_a_pointer_in_go():
-    """What Go would not write isn't kept; what means something is."""
-    sent = {
-        "hostNetwork": False,
-        "automountServiceAccountToken": False,
-        "nodeName": "",
-        "containers": [{"name": "c", "tty": False, "securityContext": {"privileged": False}}],
-    }
-    assert without_zeros(sent, PodSpec) == {
-        "automountServiceAccountToken": False,
-        "containers": [{"name": "c", "securityContext": {"privileged": False}}],
-    }
-
-
 def test_a_stored_object_has_its_revision_put_in():
     """The bytes in the store have none, those that are sent have the store's."""
     resource = REGISTRY.of_kind("v1", "Pod")
@@ -195,7 +180,12 @@ PATCHES = ["json-patch+json", "merge-patch+json", "strategic-merge-patch+json", 
 #: What Kubernetes itself answers with a 500 for.
 INTERNAL = (
     "does not contain declared merge key",
+    "doesn't match $setElementOrder list",
+    "expected a []interface {}",
     "failed to create typed patch object",
+    "list element types are not identical",
+    "merging lists cannot yet be specified",
+    "unknown patch type",
     "ParseUint",
     "should not be set",
 )

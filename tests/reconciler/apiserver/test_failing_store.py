@@ -197,6 +197,24 @@ def test_a_frozen_etcd(tmp_path, impatient):
             pass
 
 
+def test_a_server_ends_in_time_though_its_etcd_is_frozen(tmp_path):
+    """A second signal ends it at once, with nothing lost: what was acknowledged is in etcd."""
+    (tmp_path / "etcd").mkdir()
+    with EtcdServer(tmp_path / "etcd") as etcd, ServeProcess(tmp_path, "--store", etcd.url) as server:
+        server.wait(MAPS, lambda found: found["items"])
+        etcd.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert (server.stop(), time.monotonic() - began < 6) == (0, True), server.log()
+        etcd.signal(signal.SIGCONT)
+        server.start()
+        etcd.signal(signal.SIGSTOP)
+        server.signal(signal.SIGTERM)
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert (server.stop(), time.monotonic() - began < 1) == (-signal.SIGTERM, True), server.log()
+        etcd.signal(signal.SIGCONT)
+
+
 def test_who_is_asking_is_found_out_without_making_others_wait(tmp_path, impatient):
     """A ServiceAccount's token is good as long as the account is in the store, which has to be asked."""
     security = Security(tmp_path / "keys", time.time_ns() // 1000)

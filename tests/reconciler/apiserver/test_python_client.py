@@ -317,7 +317,7 @@ def test_the_dynamic_client_learns_new_kinds(api: client.ApiClient, namespace: s
 
     def is_established() -> bool:
         status = definitions.get(name=body["metadata"]["name"]).to_dict().get("status", {})
-        return "Established" in [each["type"] for each in status.get("conditions", ())]
+        return "Established" in [each["type"] for each in status.get("conditions") or ()]
 
     eventually(is_established)
     anything.resources.invalidate_cache()

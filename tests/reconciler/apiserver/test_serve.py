@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from click.testing import CliRunner
+from serve_process import Client
 
 from reconciler.apiserver.auth_server import Security
 from reconciler.apiserver.rbac import MASTERS
+from reconciler.apiserver.server import Server
 from reconciler.apiserver.tls import Authority, KeyPair
 from reconciler.cli.serve import serve
+from state.store.memory import MemoryStore
 
 
 class Process:
@@ -123,8 +126,18 @@ def test_plain_http_is_for_loopback_only() -> None:
     assert "--http is for loopback only" in result.output
 
 
-def test_without_users_there_is_nothing_to_audit(tmp_path: Path) -> None:
-    """Plain HTTP doesn't know who did what."""
-    result = CliRunner().invoke(serve, ["--http", "--audit-log-path", str(tmp_path / "audit.log")])
-    assert result.exit_code == 2
-    assert "--audit-log-path tells who did what" in result.output
+def test_without_users_it_is_told_what_everybody_did(tmp_path: Path) -> None:
+    audit = tmp_path / "audit.log"
+    with MemoryStore() as store, audit.open("w") as file, Server(store, audit=file) as server:
+        client = Client(server.port)
+        assert client.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "a"}})[0] == 201
+        assert client.call("GET", "/api/v1/namespaces/default/configmaps/a")[0] == 200
+        assert client.call("DELETE", "/api/v1/namespaces/%2e%2e/configmaps/a")[0] == 404
+    first, second = map(json.loads, audit.read_text().splitlines())
+    assert (first["user"], first["verb"], first["resource"], first["code"]) == (
+        "system:unsecured",
+        "create",
+        "configmaps",
+        201,
+    )
+    assert (second["verb"], second["code"]) == ("delete", 404)

@@ -79,3 +79,14 @@ def test_a_version_that_is_out_of_date_says_so(told, expected):
         body=Opaque({"spec": spec}),
     )
     assert [resource.warnings for resource in defined(definition)] == [(), (expected,)]
+
+
+def test_items_of_a_list_do_not_repeat_what_they_are():
+    """Of no built-in kind, be it typed here or not."""
+    cluster = Cluster()
+    cluster.must("POST", V2, {"metadata": {"name": "h"}, "spec": {"scaleTargetRef": TARGET, "maxReplicas": 3}})
+    found = cluster.must("GET", V2)
+    assert (found["kind"], found["apiVersion"]) == ("HorizontalPodAutoscalerList", "autoscaling/v2")
+    (item,) = found["items"]
+    assert item["metadata"]["name"] == "h"
+    assert not {"kind", "apiVersion"} & item.keys()

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apiserver.api import Api
+from reconciler.apiserver.apply_faults import faults
 from reconciler.apiserver.apply_fields import difference, intersection, members, shown, union
 from reconciler.apiserver.apply_patch import ManagedFields
 from reconciler.apiserver.apply_shapes import shape_of, shape_of_custom
-from reconciler.apiserver.apply_walk import compare, faults, fields_of, merge
+from reconciler.apiserver.apply_walk import compare, fields_of, merge
 from reconciler.apiserver.bootstrap import bootstrap
 from reconciler.apiserver.http import Application
 from reconciler.apiserver.options import Sender
@@ -124,7 +125,7 @@ def test_several_conflicts_are_all_named(client: Client) -> None:
 
 def test_old_updates_are_put_together(client: Client) -> None:
     """However many clients change an object, the record stays short."""
-    client("POST", CONFIG_MAP.rpartition("/")[0], _config_map())
+    client("POST", CONFIG_MAP.rpartition("/")[0], _config_map(first="1"))
     for number in range(30):
         _, document = client("PATCH", f"{CONFIG_MAP}?fieldManager=m{number}", {"data": {f"k{number}": "1"}}, MERGE)
     fields = document["metadata"]["managedFields"]
@@ -141,21 +142,31 @@ def test_items_of_keyed_lists_are_owned_one_by_one() -> None:
 
 
 def test_live_items_keep_their_place() -> None:
-    """Containers that only the live object has stay before those that they were before."""
+    """Containers that only the live object has stay before those that they were before, as structured-merge-diff."""
     live = {"spec": {"containers": [{"name": "sidecar"}, {"name": "c", "image": "1"}]}}
     applied = {"spec": {"containers": [{"name": "new"}, {"name": "c", "image": "2"}]}}
     merged = merge(live, applied, shape_of(Pod))
-    assert [item["name"] for item in merged["spec"]["containers"]] == ["new", "sidecar", "c"]
+    assert [item["name"] for item in merged["spec"]["containers"]] == ["sidecar", "new", "c"]
     assert merged["spec"]["containers"][2]["image"] == "2"
 
 
 def test_faults_name_the_path() -> None:
     """Unknown fields, items without their key, and items twice."""
-    pod = {"spec": {"containers": [{"name": "c", "imagee": "x"}, {"image": "y"}, {"name": "c"}]}}
+    omits = 'omits key field "name" (and doesn\'t have default value)'
+    omitting = f"associative list with keys has an element that {omits}"
+    pod: dict[str, Any] = {"spec": {"containers": [{"name": "c", "imagee": "x"}, {"image": "y"}, {"name": "c"}]}}
     assert list(faults(pod, shape_of(Pod))) == [
         '.spec.containers[name="c"].imagee: field not declared in schema',
-        '.spec.containers: element 1: associative list with keys has an element that omits key field "name"',
+        f".spec.containers: element 1: {omitting}",
+    ]
+    pod = {
+        "spec": {"containers": [{"name": "c"}, {"name": "c", "image": 5}], "nodeName": [1], "nodeSelector": {"a": {}}}
+    }
+    assert list(faults(pod, shape_of(Pod))) == [
         '.spec.containers: duplicate entries for key [name="c"]',
+        '.spec.containers[name="c"].image: expected string, got &value.valueUnstructured{Value:5}',
+        ".spec.nodeName: expected string, got &value.valueUnstructured{Value:[]interface {}{1}}",
+        ".spec.nodeSelector.a: expected string, got &value.valueUnstructured{Value:map[string]interface {}{}}",
     ]
 
 
