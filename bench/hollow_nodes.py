@@ -33,6 +33,8 @@ class HollowNodes:
         self._watches: list[Connection] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last: dict[str, str] = {}
+        #: The revision of each node's lease: leases are updated from what is known of them, or not at all.
+        self._revisions: dict[str, str] = {}
         self._addresses = 0
 
     async def start(self, connections: int = 16) -> None:
@@ -55,18 +57,23 @@ class HollowNodes:
         # a node begins tainted until it is known to be ready
         patch = {"spec": {"taints": None}}
         await self._pool.send(request("PATCH", f"/api/v1/nodes/{name}", patch, STRATEGIC))
-        await self._pool.send(request("POST", _LEASES, self._lease(name)), (201,))
+        await self._renew("POST", _LEASES, name, (201,))
+
+    async def _renew(self, method: str, path: str, name: str, allowed: tuple[int, ...] = (200,)) -> None:
+        answer = await self._pool.send(request(method, path, self._lease(name)), allowed)
+        self._revisions[name] = orjson.loads(answer)["metadata"]["resourceVersion"]
 
     def _lease(self, name: str) -> dict[str, Any]:
         renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": renewed}
-        return {"metadata": {"name": name, "namespace": "kube-node-lease"}, "spec": spec}
+        meta = {"name": name, "namespace": "kube-node-lease", "resourceVersion": self._revisions.get(name, "")}
+        return {"metadata": meta, "spec": spec}
 
     async def _keep_alive(self) -> None:
         while True:
             for name in self._names:
                 await asyncio.sleep(_LEASE_SECONDS / len(self._names))
-                await self._pool.send(request("PUT", f"{_LEASES}/{name}", self._lease(name)))
+                await self._renew("PUT", f"{_LEASES}/{name}", name)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -251,22 +251,22 @@ class Watch:
         return events
 
     def _take(self) -> Sequence[Event]:
+        revision, old = self.revision, list[Event]()
         while True:
             with self._feed.lock:
                 self._feed.check_open()
                 if self._closed:
                     raise ValueError(f"the watch of {self.prefix!r} is closed")
-                self._ready.clear()
-                self._channel.waiting[self] = None
                 floor = self._channel.floor
-                if self.revision >= floor:
-                    events = self._channel.since(self.revision)
-                    self.revision = max(self.revision, self._feed.revision)
-                    return events
-            old = self._history(self.prefix, self.revision, floor)
-            self.revision = floor
-            if old:
-                return old
+                if revision >= floor:
+                    # only who has read everything waits: who is woken has nothing before the event that wakes it
+                    self._ready.clear()
+                    self._channel.waiting[self] = None
+                    events = self._channel.since(revision)
+                    self.revision = max(revision, self._feed.revision)
+                    return [*old, *events] if old else events
+            old += self._history(self.prefix, revision, floor)
+            revision = floor
 
     def wake(self, revision: int) -> None:
         """Says that there is something to read, but nothing up to a revision; for a feed that holds the lock."""

@@ -57,6 +57,25 @@ def test_a_slow_reader_holds_nothing_up_and_reads_what_it_missed_from_history():
     assert len(asked) == 1
 
 
+def test_what_lies_between_history_and_the_next_event_is_not_passed_over():
+    """Whoever was read from history only is not taken for one who has read everything, and woken past the rest."""
+    happened = []
+
+    def history(prefix, after, upto):
+        return [each for each in happened if after < each.revision <= upto]
+
+    feed = Feed(1, window_bytes=30)
+    watch = feed.watch("/", 1, history, None)
+    found = []
+    for number in range(2, 200):
+        happened.append(event(number, f"/{number}"))
+        feed.append(happened[-1:], number)
+        if number % 23 == 0:
+            found += keys(watch)
+    found += keys(watch)
+    assert found == [f"/{number}" for number in range(2, 200)]
+
+
 def test_a_quiet_watch_needs_no_history_though_much_happened():
     feed = Feed(1, window_bytes=30)
     quiet = feed.watch("/quiet/", 1, no_history, None)
