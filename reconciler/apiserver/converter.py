@@ -89,14 +89,3 @@ def _scalar_fault(wanted: str, value: Any) -> str:
         return ""
     # Go can make a string of a number, so that its converter begins to, and then doesn't know how
     return f"cannot convert int64 to {go}" if wanted == "string" and kind == "int64" else f"unrecognized type: {go}"
-
-
-def printed(value: Any) -> str:
-    """A value as Go's ``%+v`` prints it."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{printed(value[name])}' for name in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(printed, value))}]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,9 +10,9 @@ import orjson
 
 from reconciler.apiserver import patches, wire
 from reconciler.apiserver.addressed import named
-from reconciler.apiserver.converter import conversion_fault, printed
+from reconciler.apiserver.converter import conversion_fault
 from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, other_kind, parse_body, part, read
-from reconciler.apiserver.govalues import found
+from reconciler.apiserver.govalues import found, printed
 from reconciler.apiserver.messages import messages, name_of_message
 from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Place, Resource

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
-from reconciler.apiserver.converter import kind_of, printed
+from reconciler.apiserver.converter import kind_of
+from reconciler.apiserver.govalues import printed
 from reconciler.apiserver.messages import Merged, fields_of
 from reconciler.apiserver.status import ApiError, bad_request, internal
 
