@@ -74,12 +74,10 @@ class Opaque:
 def _check(value: object, levels: int) -> None:
     """Refuses what orjson lets through: NaN and infinity (written as null), and too many levels."""
     if isinstance(value, float) and not math.isfinite(value):
-        msg = f"{value} is no JSON value"
-        raise TypeError(msg)
+        raise TypeError(f"{value} is no JSON value")
     if isinstance(value, (dict, list, tuple)):
         if not levels:
-            msg = f"nested deeper than {DEPTH_LIMIT} levels"
-            raise TypeError(msg)
+            raise TypeError(f"nested deeper than {DEPTH_LIMIT} levels")
         for item in value.values() if isinstance(value, dict) else value:
             _check(item, levels - 1)
 

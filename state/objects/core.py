@@ -1,8 +1,4 @@
-"""The other kinds of v1, and the small groups: discovery, policy, scheduling, coordination.
-
-Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
-The length is that of the API: one struct a type, one line a field.
-"""
+"""The other kinds of v1, and the small groups: discovery, policy, scheduling, coordination."""
 
 from __future__ import annotations
 
@@ -11,19 +7,22 @@ from typing import ClassVar
 from msgspec import field
 
 from state.objects._base import Int32, Int64, IntOrString, Opaque, Quantity, Struct
-from state.objects.meta import Condition, LabelSelector, LocalObjectReference, Object, ObjectMeta, ObjectReference
+from state.objects.meta import (
+    BareCondition,
+    Condition,
+    LabelSelector,
+    LocalObjectReference,
+    Object,
+    ObjectReference,
+)
 
 
 class NamespaceSpec(Struct):
     finalizers: tuple[str, ...] = ()
 
 
-class NamespaceCondition(Struct):
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
+class NamespaceCondition(BareCondition):
+    pass
 
 
 class NamespaceStatus(Struct):
@@ -32,10 +31,6 @@ class NamespaceStatus(Struct):
 
 
 class Namespace(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Namespace"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: NamespaceSpec = NamespaceSpec()
     status: NamespaceStatus = NamespaceStatus()
 
@@ -62,13 +57,8 @@ class NodeAddress(Struct):
     type: str = field(default_factory=str)
 
 
-class NodeCondition(Struct):
+class NodeCondition(BareCondition):
     last_heartbeat_time: str | None = None
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
 
 
 class ContainerImage(Struct):
@@ -98,10 +88,6 @@ class NodeStatus(Struct):
 
 
 class Node(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Node"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
@@ -169,10 +155,6 @@ class ServiceStatus(Struct):
 
 
 class Service(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Service"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus = ServiceStatus()
 
@@ -198,41 +180,25 @@ class EndpointSubset(Struct):
 
 
 class Endpoints(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Endpoints"
-
-    metadata: ObjectMeta = ObjectMeta()
     subsets: tuple[EndpointSubset, ...] = ()
 
 
 class ConfigMap(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "ConfigMap"
-
     binary_data: dict[str, str] = {}
     data: dict[str, str] = {}
     immutable: bool | None = None
-    metadata: ObjectMeta = ObjectMeta()
 
 
 class Secret(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Secret"
-
     data: dict[str, str] = {}
     immutable: bool | None = None
-    metadata: ObjectMeta = ObjectMeta()
     string_data: dict[str, str] = {}
     type: str | None = None
 
 
 class ServiceAccount(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "ServiceAccount"
-
     automount_service_account_token: bool | None = None
     image_pull_secrets: tuple[LocalObjectReference, ...] = ()
-    metadata: ObjectMeta = ObjectMeta()
     secrets: tuple[ObjectReference, ...] = ()
 
 
@@ -247,9 +213,6 @@ class EventSource(Struct):
 
 
 class Event(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "Event"
-
     action: str | None = None
     count: Int32 | None = None
     event_time: str | None = None
@@ -257,7 +220,6 @@ class Event(Object):
     involved_object: ObjectReference = ObjectReference()
     last_timestamp: str | None = None
     message: str | None = None
-    metadata: ObjectMeta = ObjectMeta()
     reason: str | None = None
     related: ObjectReference | None = None
     reporting_component: str | None = None
@@ -281,10 +243,6 @@ class LimitRangeSpec(Struct):
 
 
 class LimitRange(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "LimitRange"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: LimitRangeSpec = LimitRangeSpec()
 
 
@@ -310,10 +268,6 @@ class ResourceQuotaStatus(Struct):
 
 
 class ResourceQuota(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "ResourceQuota"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()
 
@@ -357,11 +311,9 @@ class EndpointSlicePort(Struct):
 
 class EndpointSlice(Object):
     api_version: ClassVar[str] = "discovery.k8s.io/v1"
-    kind: ClassVar[str] = "EndpointSlice"
 
     address_type: str = field(default_factory=str)
     endpoints: tuple[Endpoint, ...] = ()
-    metadata: ObjectMeta = ObjectMeta()
     ports: tuple[EndpointSlicePort, ...] = ()
 
 
@@ -384,20 +336,16 @@ class PodDisruptionBudgetStatus(Struct):
 
 class PodDisruptionBudget(Object):
     api_version: ClassVar[str] = "policy/v1"
-    kind: ClassVar[str] = "PodDisruptionBudget"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
 
 
 class PriorityClass(Object):
     api_version: ClassVar[str] = "scheduling.k8s.io/v1"
-    kind: ClassVar[str] = "PriorityClass"
 
     description: str | None = None
     global_default: bool | None = None
-    metadata: ObjectMeta = ObjectMeta()
     preemption_policy: str | None = None
     value: Int32 = field(default_factory=int)
 
@@ -414,7 +362,5 @@ class LeaseSpec(Struct):
 
 class Lease(Object):
     api_version: ClassVar[str] = "coordination.k8s.io/v1"
-    kind: ClassVar[str] = "Lease"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: LeaseSpec = LeaseSpec()

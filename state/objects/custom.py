@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from state.objects._base import Opaque, Struct
-from state.objects.meta import Object, ObjectMeta
+from state.objects.meta import Object, ObjectMeta, OwnerReference
 
 
 class CustomObject(Struct):
@@ -24,3 +24,11 @@ def kind_key(obj: AnyObject) -> str:
         group = obj.api_version.rpartition("/")[0]
         return f"{obj.kind}.{group}" if group else obj.kind
     return obj.kind
+
+
+def controller_of(obj: AnyObject) -> OwnerReference | None:
+    """The reference to the owner that manages the object (``controller: true``), or None."""
+    for owner in obj.metadata.owner_references:
+        if owner.controller:
+            return owner
+    return None

@@ -4,37 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from state.objects.core import (
-    ConfigMap,
-    Endpoints,
-    EndpointSlice,
-    Event,
-    Lease,
-    LimitRange,
-    Namespace,
-    Node,
-    PodDisruptionBudget,
-    PriorityClass,
-    ResourceQuota,
-    Secret,
-    Service,
-    ServiceAccount,
-)
+from state.objects import core, pods, storage, volumes, workloads
 from state.objects.meta import Object
-from state.objects.pods import Pod
-from state.objects.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
-from state.objects.volumes import PersistentVolume, PersistentVolumeClaim
-from state.objects.workloads import (
-    ControllerRevision,
-    CronJob,
-    DaemonSet,
-    Deployment,
-    Job,
-    PodTemplate,
-    ReplicaSet,
-    ReplicationController,
-    StatefulSet,
-)
 
 
 class Kind(NamedTuple):
@@ -62,39 +33,39 @@ class Kind(NamedTuple):
 
 
 _NAMESPACED = (
-    Kind(ConfigMap, "configmaps", True, ("cm",)),
-    Kind(ControllerRevision, "controllerrevisions", True),
-    Kind(CronJob, "cronjobs", True, ("cj",)),
-    Kind(CSIStorageCapacity, "csistoragecapacities", True),
-    Kind(DaemonSet, "daemonsets", True, ("ds",)),
-    Kind(Deployment, "deployments", True, ("deploy",)),
-    Kind(EndpointSlice, "endpointslices", True),
-    Kind(Endpoints, "endpoints", True, ("ep",)),
-    Kind(Event, "events", True, ("ev",)),
-    Kind(Job, "jobs", True),
-    Kind(Lease, "leases", True),
-    Kind(LimitRange, "limitranges", True, ("limits",)),
-    Kind(PersistentVolumeClaim, "persistentvolumeclaims", True, ("pvc",)),
-    Kind(Pod, "pods", True, ("po",)),
-    Kind(PodDisruptionBudget, "poddisruptionbudgets", True, ("pdb",)),
-    Kind(PodTemplate, "podtemplates", True),
-    Kind(ReplicaSet, "replicasets", True, ("rs",)),
-    Kind(ReplicationController, "replicationcontrollers", True, ("rc",)),
-    Kind(ResourceQuota, "resourcequotas", True, ("quota",)),
-    Kind(Secret, "secrets", True),
-    Kind(Service, "services", True, ("svc",)),
-    Kind(ServiceAccount, "serviceaccounts", True, ("sa",)),
-    Kind(StatefulSet, "statefulsets", True, ("sts",)),
+    Kind(core.ConfigMap, "configmaps", True, ("cm",)),
+    Kind(workloads.ControllerRevision, "controllerrevisions", True),
+    Kind(workloads.CronJob, "cronjobs", True, ("cj",)),
+    Kind(storage.CSIStorageCapacity, "csistoragecapacities", True),
+    Kind(workloads.DaemonSet, "daemonsets", True, ("ds",)),
+    Kind(workloads.Deployment, "deployments", True, ("deploy",)),
+    Kind(core.EndpointSlice, "endpointslices", True),
+    Kind(core.Endpoints, "endpoints", True, ("ep",)),
+    Kind(core.Event, "events", True, ("ev",)),
+    Kind(workloads.Job, "jobs", True),
+    Kind(core.Lease, "leases", True),
+    Kind(core.LimitRange, "limitranges", True, ("limits",)),
+    Kind(volumes.PersistentVolumeClaim, "persistentvolumeclaims", True, ("pvc",)),
+    Kind(pods.Pod, "pods", True, ("po",)),
+    Kind(core.PodDisruptionBudget, "poddisruptionbudgets", True, ("pdb",)),
+    Kind(workloads.PodTemplate, "podtemplates", True),
+    Kind(workloads.ReplicaSet, "replicasets", True, ("rs",)),
+    Kind(workloads.ReplicationController, "replicationcontrollers", True, ("rc",)),
+    Kind(core.ResourceQuota, "resourcequotas", True, ("quota",)),
+    Kind(core.Secret, "secrets", True),
+    Kind(core.Service, "services", True, ("svc",)),
+    Kind(core.ServiceAccount, "serviceaccounts", True, ("sa",)),
+    Kind(workloads.StatefulSet, "statefulsets", True, ("sts",)),
 )
 _CLUSTER = (
-    Kind(CSIDriver, "csidrivers", False),
-    Kind(CSINode, "csinodes", False),
-    Kind(Namespace, "namespaces", False, ("ns",)),
-    Kind(Node, "nodes", False, ("no",)),
-    Kind(PersistentVolume, "persistentvolumes", False, ("pv",)),
-    Kind(PriorityClass, "priorityclasses", False, ("pc",)),
-    Kind(StorageClass, "storageclasses", False, ("sc",)),
-    Kind(VolumeAttachment, "volumeattachments", False),
+    Kind(storage.CSIDriver, "csidrivers", False),
+    Kind(storage.CSINode, "csinodes", False),
+    Kind(core.Namespace, "namespaces", False, ("ns",)),
+    Kind(core.Node, "nodes", False, ("no",)),
+    Kind(volumes.PersistentVolume, "persistentvolumes", False, ("pv",)),
+    Kind(core.PriorityClass, "priorityclasses", False, ("pc",)),
+    Kind(storage.StorageClass, "storageclasses", False, ("sc",)),
+    Kind(storage.VolumeAttachment, "volumeattachments", False),
 )
 
 #: Every typed kind by its name. A kind that isn't here is carried as ``CustomObject``.

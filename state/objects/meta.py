@@ -1,7 +1,4 @@
-"""Metadata, selectors and references that every kind shares (meta/v1).
-
-Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
-"""
+"""Metadata, selectors and references that every kind shares (meta/v1)."""
 
 from __future__ import annotations
 
@@ -40,15 +37,18 @@ class ObjectMeta(Struct):
 
 
 class Object(Struct, forbid_unknown_fields=False):
-    """An API object: what has a kind and a name, and is stored.
+    """An API object: what has a kind, which is its type's name, and a name, and is stored.
 
     A manifest of it also has ``apiVersion`` and ``kind``, which are no fields here; so ``state.load``, not the struct,
     finds the top-level fields that don't exist.
     """
 
-    api_version: ClassVar[str] = ""
-    kind: ClassVar[str] = ""
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str]
     metadata: ObjectMeta = ObjectMeta()
+
+    def __init_subclass__(cls) -> None:
+        cls.kind = cls.__name__
 
 
 class NodeSelectorRequirement(Struct):
@@ -96,6 +96,16 @@ class TypedObjectReference(Struct):
     kind: str = field(default_factory=str)
     name: str = field(default_factory=str)
     namespace: str | None = None
+
+
+class BareCondition(Struct):
+    """What the types of condition have in common that are older than ``Condition``, and require less."""
+
+    last_transition_time: str | None = None
+    message: str | None = None
+    reason: str | None = None
+    status: str = field(default_factory=str)
+    type: str = field(default_factory=str)
 
 
 class Condition(Struct):

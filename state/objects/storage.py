@@ -1,7 +1,4 @@
-"""Kinds of storage.k8s.io/v1.
-
-Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
-"""
+"""Kinds of storage.k8s.io/v1."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import ClassVar
 from msgspec import field
 
 from state.objects._base import Int32, Int64, Quantity, Struct
-from state.objects.meta import LabelSelector, Object, ObjectMeta
+from state.objects.meta import LabelSelector, Object
 from state.objects.volumes import PersistentVolumeSpec
 
 
@@ -25,11 +22,9 @@ class TopologySelectorTerm(Struct):
 
 class StorageClass(Object):
     api_version: ClassVar[str] = "storage.k8s.io/v1"
-    kind: ClassVar[str] = "StorageClass"
 
     allow_volume_expansion: bool | None = None
     allowed_topologies: tuple[TopologySelectorTerm, ...] = ()
-    metadata: ObjectMeta = ObjectMeta()
     mount_options: tuple[str, ...] = ()
     parameters: dict[str, str] = {}
     provisioner: str = field(default_factory=str)
@@ -54,9 +49,7 @@ class CSINodeSpec(Struct):
 
 class CSINode(Object):
     api_version: ClassVar[str] = "storage.k8s.io/v1"
-    kind: ClassVar[str] = "CSINode"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: CSINodeSpec = CSINodeSpec()
 
 
@@ -79,19 +72,15 @@ class CSIDriverSpec(Struct):
 
 class CSIDriver(Object):
     api_version: ClassVar[str] = "storage.k8s.io/v1"
-    kind: ClassVar[str] = "CSIDriver"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: CSIDriverSpec = CSIDriverSpec()
 
 
 class CSIStorageCapacity(Object):
     api_version: ClassVar[str] = "storage.k8s.io/v1"
-    kind: ClassVar[str] = "CSIStorageCapacity"
 
     capacity: Quantity | None = None
     maximum_volume_size: Quantity | None = None
-    metadata: ObjectMeta = ObjectMeta()
     node_topology: LabelSelector | None = None
     storage_class_name: str = field(default_factory=str)
 
@@ -122,8 +111,6 @@ class VolumeAttachmentStatus(Struct):
 
 class VolumeAttachment(Object):
     api_version: ClassVar[str] = "storage.k8s.io/v1"
-    kind: ClassVar[str] = "VolumeAttachment"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: VolumeAttachmentSpec = VolumeAttachmentSpec()
     status: VolumeAttachmentStatus = VolumeAttachmentStatus()

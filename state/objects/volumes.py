@@ -1,16 +1,12 @@
-"""Volumes: what pods mount, PersistentVolume and PersistentVolumeClaim (v1).
-
-Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
-"""
+"""Volumes: what pods mount, PersistentVolume and PersistentVolumeClaim (v1)."""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from msgspec import field
 
 from state.objects._base import Int32, Int64, Opaque, Quantity, Struct
 from state.objects.meta import (
+    BareCondition,
     LabelSelector,
     LocalObjectReference,
     NodeSelector,
@@ -131,7 +127,7 @@ class ImageVolumeSource(Struct):
     reference: str | None = None
 
 
-class ISCSIVolumeSource(Struct):
+class ISCSISource(Struct):
     chap_auth_discovery: bool | None = None
     chap_auth_session: bool | None = None
     fs_type: str | None = None
@@ -141,8 +137,11 @@ class ISCSIVolumeSource(Struct):
     lun: Int32 = field(default_factory=int)
     portals: tuple[str, ...] = ()
     read_only: bool | None = None
-    secret_ref: LocalObjectReference | None = None
     target_portal: str = field(default_factory=str)
+
+
+class ISCSIVolumeSource(ISCSISource):
+    secret_ref: LocalObjectReference | None = None
 
 
 class PersistentVolumeClaimVolumeSource(Struct):
@@ -203,15 +202,18 @@ class ProjectedVolumeSource(Struct):
     sources: tuple[VolumeProjection, ...] = ()
 
 
-class RBDVolumeSource(Struct):
+class RBDSource(Struct):
     fs_type: str | None = None
     image: str = field(default_factory=str)
     keyring: str | None = None
     monitors: tuple[str, ...] = ()
     pool: str | None = None
     read_only: bool | None = None
-    secret_ref: LocalObjectReference | None = None
     user: str | None = None
+
+
+class RBDVolumeSource(RBDSource):
+    secret_ref: LocalObjectReference | None = None
 
 
 class SecretVolumeSource(Struct):
@@ -221,38 +223,43 @@ class SecretVolumeSource(Struct):
     secret_name: str | None = None
 
 
-class Volume(Struct):
+class InTreeSources(Struct):
+    """The sources that are the same in a pod's volume and in a PersistentVolume."""
+
     aws_elastic_block_store: AWSElasticBlockStoreVolumeSource | None = None
     azure_disk: AzureDiskVolumeSource | None = None
     azure_file: Opaque | None = None
     cephfs: Opaque | None = None
     cinder: Opaque | None = None
+    fc: Opaque | None = None
+    flex_volume: Opaque | None = None
+    flocker: Opaque | None = None
+    gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
+    glusterfs: Opaque | None = None
+    host_path: HostPathVolumeSource | None = None
+    nfs: Opaque | None = None
+    photon_persistent_disk: Opaque | None = None
+    portworx_volume: Opaque | None = None
+    quobyte: Opaque | None = None
+    scale_io: Opaque | None = field(default=None, name="scaleIO")
+    storageos: Opaque | None = None
+    vsphere_volume: Opaque | None = None
+
+
+class Volume(InTreeSources):
     config_map: ConfigMapVolumeSource | None = None
     csi: CSIVolumeSource | None = None
     downward_api: DownwardAPIVolumeSource | None = field(default=None, name="downwardAPI")
     empty_dir: EmptyDirVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None
-    fc: Opaque | None = None
-    flex_volume: Opaque | None = None
-    flocker: Opaque | None = None
-    gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
     git_repo: Opaque | None = None
-    glusterfs: Opaque | None = None
-    host_path: HostPathVolumeSource | None = None
     image: ImageVolumeSource | None = None
     iscsi: ISCSIVolumeSource | None = None
     name: str = field(default_factory=str)
-    nfs: Opaque | None = None
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None
-    photon_persistent_disk: Opaque | None = None
-    portworx_volume: Opaque | None = None
     projected: ProjectedVolumeSource | None = None
-    quobyte: Opaque | None = None
     rbd: RBDVolumeSource | None = None
-    scale_io: Opaque | None = field(default=None, name="scaleIO")
     secret: SecretVolumeSource | None = None
-    storageos: Opaque | None = None
-    vsphere_volume: Opaque | None = None
 
 
 class CSIPersistentVolumeSource(Struct):
@@ -268,18 +275,8 @@ class CSIPersistentVolumeSource(Struct):
     volume_handle: str = field(default_factory=str)
 
 
-class ISCSIPersistentVolumeSource(Struct):
-    chap_auth_discovery: bool | None = None
-    chap_auth_session: bool | None = None
-    fs_type: str | None = None
-    initiator_name: str | None = None
-    iqn: str = field(default_factory=str)
-    iscsi_interface: str | None = None
-    lun: Int32 = field(default_factory=int)
-    portals: tuple[str, ...] = ()
-    read_only: bool | None = None
+class ISCSIPersistentVolumeSource(ISCSISource):
     secret_ref: SecretReference | None = None
-    target_portal: str = field(default_factory=str)
 
 
 class LocalVolumeSource(Struct):
@@ -291,49 +288,24 @@ class VolumeNodeAffinity(Struct):
     required: NodeSelector | None = None
 
 
-class RBDPersistentVolumeSource(Struct):
-    fs_type: str | None = None
-    image: str = field(default_factory=str)
-    keyring: str | None = None
-    monitors: tuple[str, ...] = ()
-    pool: str | None = None
-    read_only: bool | None = None
+class RBDPersistentVolumeSource(RBDSource):
     secret_ref: SecretReference | None = None
-    user: str | None = None
 
 
-class PersistentVolumeSpec(Struct):
+class PersistentVolumeSpec(InTreeSources):
     access_modes: tuple[str, ...] = ()
-    aws_elastic_block_store: AWSElasticBlockStoreVolumeSource | None = None
-    azure_disk: AzureDiskVolumeSource | None = None
-    azure_file: Opaque | None = None
     capacity: dict[str, Quantity] = {}
-    cephfs: Opaque | None = None
-    cinder: Opaque | None = None
     claim_ref: ObjectReference | None = None
     csi: CSIPersistentVolumeSource | None = None
-    fc: Opaque | None = None
-    flex_volume: Opaque | None = None
-    flocker: Opaque | None = None
-    gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
-    glusterfs: Opaque | None = None
-    host_path: HostPathVolumeSource | None = None
     iscsi: ISCSIPersistentVolumeSource | None = None
     local: LocalVolumeSource | None = None
     mount_options: tuple[str, ...] = ()
-    nfs: Opaque | None = None
     node_affinity: VolumeNodeAffinity | None = None
     persistent_volume_reclaim_policy: str | None = None
-    photon_persistent_disk: Opaque | None = None
-    portworx_volume: Opaque | None = None
-    quobyte: Opaque | None = None
     rbd: RBDPersistentVolumeSource | None = None
-    scale_io: Opaque | None = field(default=None, name="scaleIO")
     storage_class_name: str | None = None
-    storageos: Opaque | None = None
     volume_attributes_class_name: str | None = None
     volume_mode: str | None = None
-    vsphere_volume: Opaque | None = None
 
 
 class PersistentVolumeStatus(Struct):
@@ -344,21 +316,12 @@ class PersistentVolumeStatus(Struct):
 
 
 class PersistentVolume(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "PersistentVolume"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: PersistentVolumeSpec = PersistentVolumeSpec()
     status: PersistentVolumeStatus = PersistentVolumeStatus()
 
 
-class PersistentVolumeClaimCondition(Struct):
+class PersistentVolumeClaimCondition(BareCondition):
     last_probe_time: str | None = None
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
 
 
 class ModifyVolumeStatus(Struct):
@@ -378,9 +341,5 @@ class PersistentVolumeClaimStatus(Struct):
 
 
 class PersistentVolumeClaim(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "PersistentVolumeClaim"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()

@@ -1,7 +1,4 @@
-"""Kinds that own pods: ReplicationController (v1), apps/v1 and batch/v1.
-
-Every field of Kubernetes v1.34 is here; a field without a type of its own is carried as ``Opaque``.
-"""
+"""Kinds that own pods: ReplicationController (v1), apps/v1 and batch/v1."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import ClassVar
 from msgspec import field
 
 from state.objects._base import Int32, Int64, IntOrString, Opaque, Struct
-from state.objects.meta import NO_SELECTOR, LabelSelector, Object, ObjectMeta, ObjectReference
+from state.objects.meta import NO_SELECTOR, BareCondition, LabelSelector, Object, ObjectMeta, ObjectReference
 from state.objects.pods import PodTemplateSpec
 from state.objects.volumes import PersistentVolumeClaim
 
@@ -22,12 +19,8 @@ class ReplicationControllerSpec(Struct):
     template: PodTemplateSpec | None = None
 
 
-class ReplicationControllerCondition(Struct):
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
+class ReplicationControllerCondition(BareCondition):
+    pass
 
 
 class ReplicationControllerStatus(Struct):
@@ -40,10 +33,6 @@ class ReplicationControllerStatus(Struct):
 
 
 class ReplicationController(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "ReplicationController"
-
-    metadata: ObjectMeta = ObjectMeta()
     spec: ReplicationControllerSpec = ReplicationControllerSpec()
     status: ReplicationControllerStatus = ReplicationControllerStatus()
 
@@ -55,12 +44,8 @@ class ReplicaSetSpec(Struct):
     template: PodTemplateSpec | None = None
 
 
-class ReplicaSetCondition(Struct):
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
+class ReplicaSetCondition(BareCondition):
+    pass
 
 
 class ReplicaSetStatus(Struct):
@@ -75,9 +60,7 @@ class ReplicaSetStatus(Struct):
 
 class ReplicaSet(Object):
     api_version: ClassVar[str] = "apps/v1"
-    kind: ClassVar[str] = "ReplicaSet"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: ReplicaSetSpec = ReplicaSetSpec()
     status: ReplicaSetStatus = ReplicaSetStatus()
 
@@ -103,13 +86,8 @@ class DeploymentSpec(Struct):
     template: PodTemplateSpec = PodTemplateSpec()
 
 
-class DeploymentCondition(Struct):
-    last_transition_time: str | None = None
+class DeploymentCondition(BareCondition):
     last_update_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
 
 
 class DeploymentStatus(Struct):
@@ -126,9 +104,7 @@ class DeploymentStatus(Struct):
 
 class Deployment(Object):
     api_version: ClassVar[str] = "apps/v1"
-    kind: ClassVar[str] = "Deployment"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: DeploymentSpec = DeploymentSpec()
     status: DeploymentStatus = DeploymentStatus()
 
@@ -166,12 +142,8 @@ class StatefulSetSpec(Struct):
     volume_claim_templates: tuple[PersistentVolumeClaim, ...] = ()
 
 
-class StatefulSetCondition(Struct):
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
+class StatefulSetCondition(BareCondition):
+    pass
 
 
 class StatefulSetStatus(Struct):
@@ -189,9 +161,7 @@ class StatefulSetStatus(Struct):
 
 class StatefulSet(Object):
     api_version: ClassVar[str] = "apps/v1"
-    kind: ClassVar[str] = "StatefulSet"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
@@ -214,12 +184,8 @@ class DaemonSetSpec(Struct):
     update_strategy: DaemonSetUpdateStrategy | None = None
 
 
-class DaemonSetCondition(Struct):
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
+class DaemonSetCondition(BareCondition):
+    pass
 
 
 class DaemonSetStatus(Struct):
@@ -237,27 +203,19 @@ class DaemonSetStatus(Struct):
 
 class DaemonSet(Object):
     api_version: ClassVar[str] = "apps/v1"
-    kind: ClassVar[str] = "DaemonSet"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
 
 
 class ControllerRevision(Object):
     api_version: ClassVar[str] = "apps/v1"
-    kind: ClassVar[str] = "ControllerRevision"
 
     data: Opaque | None = None
-    metadata: ObjectMeta = ObjectMeta()
     revision: Int64 = field(default_factory=int)
 
 
 class PodTemplate(Object):
-    api_version: ClassVar[str] = "v1"
-    kind: ClassVar[str] = "PodTemplate"
-
-    metadata: ObjectMeta = ObjectMeta()
     template: PodTemplateSpec = PodTemplateSpec()
 
 
@@ -310,13 +268,8 @@ class JobSpec(Struct):
     ttl_seconds_after_finished: Int32 | None = None
 
 
-class JobCondition(Struct):
+class JobCondition(BareCondition):
     last_probe_time: str | None = None
-    last_transition_time: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    status: str = field(default_factory=str)
-    type: str = field(default_factory=str)
 
 
 class UncountedTerminatedPods(Struct):
@@ -340,9 +293,7 @@ class JobStatus(Struct):
 
 class Job(Object):
     api_version: ClassVar[str] = "batch/v1"
-    kind: ClassVar[str] = "Job"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
@@ -371,8 +322,6 @@ class CronJobStatus(Struct):
 
 class CronJob(Object):
     api_version: ClassVar[str] = "batch/v1"
-    kind: ClassVar[str] = "CronJob"
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: CronJobSpec = CronJobSpec()
     status: CronJobStatus = CronJobStatus()
