@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from rules.template_schema import STRUCTS
 from state import quantity
+from state.go_structs import go_structs
 from state.identity import SAFE_LETTERS
 from state.objects import PodTemplateSpec, encode_hook
 
@@ -26,7 +26,6 @@ _MASK = 0xFFFFFFFF
 _NIL = "<nil>"
 _BUILT_IN = ("string", "bool", "int32", "int64")
 _BOOLEANS = {None: "false", False: "false", True: "true"}
-_ACRONYM = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
 _ZERO_TIME = "{Time:(time.Time){wall:(uint64)0 ext:(int64)0 loc:(*time.Location)<nil>}}"
 _QUANTITY = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?(|[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)")
 _DECIMAL = {suffix: 3 * power for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
@@ -74,23 +73,6 @@ def printed(document: Mapping[str, Any]) -> str:
 
 
 # -- printers, made once for each type ---------------------------------------------------------------------------------
-
-
-@cache
-def go_structs() -> dict[str, list[tuple[str, str, str]]]:
-    """Each struct's fields: Go name, type, JSON name."""
-    structs = {}
-    for line in STRUCTS.split("\n"):
-        name, _, fields = line.partition(": ")
-        if fields:
-            structs[name] = [_field(*field.split(" ")) for field in fields.split(", ")]
-    return structs
-
-
-def _field(name: str, kind: str = "string", json: str = "") -> tuple[str, str, str]:
-    acronym = _ACRONYM.match(name)
-    assert acronym is not None
-    return name, kind, json or acronym[0].lower() + name[acronym.end() :]
 
 
 def _go_type(kind: str) -> str:

@@ -22,11 +22,11 @@ def pod_level_resources(spec: PodSpec) -> ResourceRequirements | None:
         return resources
     try:
         limits, requests = dict(resources.limits), dict(resources.requests)
-        for name, quantity in _together(spec, lambda needs: needs.limits).items():
+        for name, quantity in together(spec, lambda needs: needs.limits).items():
             if name.startswith(_HUGE_PAGES) and name not in requests:
                 limits.setdefault(name, quantity)
         if limits:
-            for name, quantity in _together(spec, lambda needs: needs.requests).items():
+            for name, quantity in together(spec, lambda needs: needs.requests).items():
                 if name in ("cpu", "memory"):
                     requests.setdefault(name, quantity)
             for name, quantity in limits.items():
@@ -39,7 +39,7 @@ def pod_level_resources(spec: PodSpec) -> ResourceRequirements | None:
     return replace(resources, limits=limits, requests=requests)
 
 
-def _together(spec: PodSpec, of: Callable[[ResourceRequirements], ResourceList]) -> ResourceList:
+def together(spec: PodSpec, of: Callable[[ResourceRequirements], ResourceList]) -> ResourceList:
     """What the containers of a pod need at most at one time, sidecars counted from where they start."""
     running = _sum(_lists(spec.containers, of))
     sidecars: ResourceList = {}

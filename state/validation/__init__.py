@@ -1,4 +1,4 @@
-"""Whether the API server would take an object, and every reason why not (Kubernetes v1.34).
+"""Whether the API server would take an object, and every reason why not (Kubernetes v1.36).
 
 Messages, paths and their order are the API server's, so that what is refused here is refused there in the same words.
 What needs more than the object itself isn't decided here: whether names exist, addresses are free, quotas allow it.
@@ -55,9 +55,12 @@ from state.validation import (
     configuration,
     endpoints,
     events,
+    job_updates,
     jobs,
     limits,
     metadata,
+    pod_resizing,
+    pod_updates,
     pods,
     services,
     storage,
@@ -66,7 +69,7 @@ from state.validation import (
 from state.validation._checks import Rule
 from state.validation._report import EnoughError, Report
 
-__all__ = ["changes_of", "fields_of", "new_event_problems", "validate", "validate_update"]
+__all__ = ["changes_of", "fields_of", "new_event_problems", "resize_problems", "validate", "validate_update"]
 
 #: One function per kind.
 _CHECKS: dict[type, Callable[[Report, Any], None]] = {
@@ -113,11 +116,11 @@ _UPDATES: dict[type, Callable[[Report, Any, Any], None]] = {
     DaemonSet: workloads.selector_update,
     Deployment: workloads.selector_update,
     EndpointSlice: endpoints.endpoint_slice_update,
-    Job: jobs.job_update,
+    Job: job_updates.job_update,
     Node: cluster.node_update,
     PersistentVolume: storage.persistent_volume_update,
     PersistentVolumeClaim: claims.persistent_volume_claim_update,
-    Pod: pods.pod_update,
+    Pod: pod_updates.pod_update,
     PriorityClass: cluster.priority_class_update,
     ReplicaSet: workloads.selector_update,
     ResourceQuota: limits.resource_quota_update,
@@ -165,7 +168,8 @@ def changes_of(new: Object, old: Object) -> list[Problem]:
 def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
     """What ``new`` changes that cannot be changed once it is stored as in ``old``; none if the update may be made.
 
-    Whether ``new`` is valid in itself is for ``validate`` to say. Both are of one kind. Single values that an
+    Whether ``new`` is valid in itself is for ``validate`` to say, though of pods some of it is told again. Both are of
+    one kind. Single values that an
     update takes over (uid, cluster IP, a pod's priority) and a Job's selector may be missing from ``new``. All else
     counts as it is, so the node of a pod and what admission added to it must be there.
 
@@ -180,6 +184,14 @@ def validate_update(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
         metadata.meta_update(found, new.metadata, old.metadata)
         if check is not None:
             check(found, default(new), default(old))
+    return tuple(found.problems)
+
+
+def resize_problems(new: Pod, old: Pod) -> tuple[Problem, ...]:
+    """What of a pod's resources may not change as they do; nothing else of it changes."""
+    found = Report()
+    with suppress(EnoughError):
+        pod_resizing.pod_resize(found, new, old)
     return tuple(found.problems)
 
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from state import names
+from state.addresses import cidr_faults, ip_faults, parsed_ip
 from state.errors import quoted
 from state.int_or_percent import percent_messages
 from state.objects import IntOrString, LabelSelector, LabelSelectorRequirement, Quantity
 from state.quantity import Amount, QuantityError, parse
 from state.validation._report import Report
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from state.validation.differences import internal
 
 #: A check of a text that returns the messages of what is wrong.
 Rule = Callable[[str], list[str]]
@@ -23,7 +23,6 @@ NOT_POSITIVE = "must be greater than zero"
 NOT_INTEGER = "must be an integer"
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 
-_PADDED_OCTET = re.compile(r"(?<![0-9a-fA-F:.])0+(?=\d)|(?<=\.)0+(?=\d)")
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -83,22 +82,11 @@ def selector_value(selector: LabelSelector) -> dict[str, object]:
     return shown
 
 
-def parsed_ip(address: str) -> Address | None:
-    """An IP address, or None if it isn't one; octets may be padded with zeros, zones are not allowed."""
-    if "%" in address:
-        return None
-    try:
-        return ipaddress.ip_address(_PADDED_OCTET.sub("", address))
-    except ValueError:
-        return None
-
-
 def ip(found: Report, path: str, address: str) -> bool:
     """An IP address of either family; says whether it is one."""
-    valid = parsed_ip(address) is not None
-    if not valid:
-        found.invalid(path, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
-    return valid
+    faults = ip_faults(address)
+    found.each_invalid(path, address, faults)
+    return not faults
 
 
 def routable_ip(found: Report, path: str, address: str) -> None:
@@ -122,10 +110,7 @@ _LINK_LOCAL_MULTICAST = (ipaddress.ip_network("224.0.0.0/24"), ipaddress.ip_netw
 
 def cidr(found: Report, path: str, block: str) -> None:
     """A range of addresses, such as 10.9.8.0/24."""
-    address, slash, length = block.partition("/")
-    parsed = parsed_ip(address)
-    if parsed is None or not slash or not _DIGITS.fullmatch(length) or int(length) > parsed.max_prefixlen:
-        found.invalid(path, block, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+    found.each_invalid(path, block, cidr_faults(block))
 
 
 def dual_stack(addresses: tuple[str, ...]) -> bool:
@@ -193,10 +178,10 @@ def local_path(found: Report, path: str, name: str) -> None:
         found.invalid(path, name, "must not start with '..'")
 
 
-def immutable(found: Report, path: str, new: object, old: object) -> None:
-    """A value is what it was."""
+def immutable(found: Report, path: str, new: object, old: object, kind: str = "") -> None:
+    """A value is what it was; ``kind`` is the name of its struct, if it is one."""
     if new != old:
-        found.invalid(path, new, IMMUTABLE)
+        found.invalid(path, internal(kind, new) if kind and new is not None else new, IMMUTABLE)
 
 
 def listed(values: tuple[str, ...]) -> str:

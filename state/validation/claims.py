@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from difflib import unified_diff
-
 from state import names
 from state.objects import (
     PersistentVolumeClaim,
@@ -16,6 +13,7 @@ from state.objects import (
 from state.quantity import QuantityError, canonical, compare
 from state.validation import _checks as checks
 from state.validation._report import Report
+from state.validation.differences import difference
 from state.validation.metadata import object_meta
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
@@ -107,55 +105,34 @@ def persistent_volume_claim_update(found: Report, new: PersistentVolumeClaim, ol
     spec, before = new.spec, old.spec
     if not before.volume_name:
         before = replace(before, volume_name=spec.volume_name)
-    annotated = old.metadata.annotations.get(_CLASS_ANNOTATION)
-    if before.storage_class_name is None and annotated in (None, spec.storage_class_name):
-        before = replace(before, storage_class_name=spec.storage_class_name)
+    _class_annotation_update(found, new, old)
+    annotated = old.metadata.annotations.get(_CLASS_ANNOTATION, spec.storage_class_name)
+    if before.storage_class_name is None and annotated == spec.storage_class_name:
+        spec = replace(spec, storage_class_name=None)
     if bound:
-        if spec.resources is not None and before.resources is not None:
-            spec = replace(spec, resources=replace(spec.resources, requests=before.resources.requests))
-        if spec.volume_attributes_class_name is not None:
-            spec = replace(spec, volume_attributes_class_name=before.volume_attributes_class_name)
+        spec = replace(spec, volume_attributes_class_name=before.volume_attributes_class_name)
+        if spec.resources is not None and spec.resources.requests:
+            requests = {**spec.resources.requests, "storage": _size(before)}
+            spec = replace(spec, resources=replace(spec.resources, requests=requests))
     if spec != before:
-        found.forbidden("spec", f"{_IMMUTABLE}\n{_difference(before, spec)}")
+        found.forbidden("spec", f"{_IMMUTABLE}\n{difference('PersistentVolumeClaimSpec', before, spec)}")
     _size_update(found, new, old)
     checks.immutable(found, "volumeMode", new.spec.volume_mode, old.spec.volume_mode)
     attributes, previous = new.spec.volume_attributes_class_name, old.spec.volume_attributes_class_name
-    if previous is not None and not attributes:
-        change = "nil" if attributes is None else "an empty string"
-        found.forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {change} is forbidden")
+    if attributes != previous and not attributes and old.status.current_volume_attributes_class_name is not None:
+        change = "nil" if attributes is None else "empty string"
+        why = "is forbidden when status.currentVolumeAttributesClassName is not nil"
+        found.forbidden("spec.volumeAttributesClassName", f"update to {change} {why}")
 
 
-def _difference(before: PersistentVolumeClaimSpec, after: PersistentVolumeClaimSpec) -> str:
-    """What changed, as the API server shows it: a unified diff of its own form of the two."""
-    lines = unified_diff(_lines(before), _lines(after), n=3)
-    return "".join(line for line in lines if not line.startswith(("---", "+++")))
-
-
-def _lines(spec: PersistentVolumeClaimSpec) -> list[str]:
-    """A claim's specification in the names of the API server's own language."""
-    resources = spec.resources
-    shown = {
-        "AccessModes": list(spec.access_modes) or None,
-        "Selector": None if spec.selector is None else checks.selector_value(spec.selector),
-        "Resources": {
-            "Limits": None if resources is None else resources.limits or None,
-            "Requests": None if resources is None else resources.requests or None,
-        },
-        "VolumeName": spec.volume_name or "",
-        "StorageClassName": spec.storage_class_name,
-        "VolumeMode": spec.volume_mode,
-        "DataSource": _source(spec.data_source),
-        "DataSourceRef": _source(spec.data_source_ref),
-        "VolumeAttributesClassName": spec.volume_attributes_class_name,
-    }
-    return json.dumps(shown, indent=1).splitlines(keepends=True)
-
-
-def _source(source: TypedLocalObjectReference | TypedObjectReference | None) -> dict[str, str | None] | None:
-    if source is None:
-        return None
-    shown = {"APIGroup": source.api_group, "Kind": source.kind, "Name": source.name}
-    return {**shown, "Namespace": source.namespace} if isinstance(source, TypedObjectReference) else shown
+def _class_annotation_update(found: Report, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
+    """The annotation stays, but where the field takes its place."""
+    now, was = (each.metadata.annotations.get(_CLASS_ANNOTATION) for each in (new, old))
+    name = new.spec.storage_class_name
+    if was is not None and old.spec.storage_class_name is None and name == was and now in (None, was):
+        return
+    if (now or "") != (was or ""):
+        found.invalid(f"metadata.annotations.{_CLASS_ANNOTATION}", now or "", checks.IMMUTABLE)
 
 
 def _size_update(found: Report, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:

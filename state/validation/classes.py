@@ -229,4 +229,4 @@ def _volume_error(found: Report, path: str, error: VolumeError | None) -> None:
 
 def volume_attachment_update(found: Report, new: VolumeAttachment, old: VolumeAttachment) -> None:
     """An attachment keeps what is attached where."""
-    checks.immutable(found, "spec", new.spec, old.spec)
+    checks.immutable(found, "spec", new.spec, old.spec, "VolumeAttachmentSpec")

@@ -21,7 +21,7 @@ _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _RESIZED = ("cpu", "memory")
 _RESIZE_POLICIES = ("NotRequired", "RestartContainer")
-_PADDED_IMAGE = "must not have leading or trailing whitespace"
+PADDED_IMAGE = "must not have leading or trailing whitespace"
 #: Fields that a pod's fundamental containers have, and a debugging one may not.
 _NOT_EPHEMERAL = {
     "ports": "ports",
@@ -147,7 +147,7 @@ def _common(found: Report, path: str, container: AnyContainer, around: Surroundi
     context_path = f"{path}.securityContext"
     container_security_context(found, context_path, container.security_context, host_users=around.host_users)
     if around.in_pod and image != image.strip():
-        found.invalid(f"{path}.image", image, _PADDED_IMAGE)
+        found.invalid(f"{path}.image", image, PADDED_IMAGE)
 
 
 def _running(found: Report, path: str, container: Container, around: Surroundings) -> None:

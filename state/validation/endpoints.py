@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from state import names
+from state.addresses import parsed_ip
 from state.objects import Endpoint, EndpointAddress, EndpointHints, EndpointPort, Endpoints, EndpointSlice
 from state.validation import _checks as checks
 from state.validation._checks import Rule
@@ -104,7 +105,7 @@ def _endpoint(found: Report, path: str, endpoint: Endpoint, address_type: str) -
 
 def _slice_address(found: Report, path: str, address: str, address_type: str) -> None:
     if address_type in {"IPv4", "IPv6"}:
-        parsed = checks.parsed_ip(address)
+        parsed = parsed_ip(address)
         if parsed is None or f"IPv{parsed.version}" != address_type:
             found.invalid(path, address, f"must be a valid {address_type} address")
         if parsed is not None:

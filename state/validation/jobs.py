@@ -7,18 +7,13 @@ import re
 from state import names
 from state.errors import NO_VALUE, quoted
 from state.objects import (
-    Affinity,
-    Container,
     CronJob,
     Job,
     JobSpec,
     LabelSelector,
     PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyRule,
-    PodTemplateSpec,
-    ResourceRequirements,
     SuccessPolicyRule,
-    replace,
 )
 from state.selectors import matches
 from state.validation import _checks as checks
@@ -35,7 +30,7 @@ _MAX_RULES = 20
 _MAX_EXIT_CODES = 255
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _STATUSES = ("False", "True", "Unknown")
-_GENERATED_LABELS = (
+GENERATED_LABELS = (
     "controller-uid",
     "job-name",
     "batch.kubernetes.io/controller-uid",
@@ -67,7 +62,7 @@ def _generated(found: Report, obj: Job) -> None:
     if selector is None or obj.spec.manual_selector or not _is_valid(selector):
         return
     uid, name = obj.metadata.uid, obj.metadata.name
-    generated = dict(zip(_GENERATED_LABELS, (uid, name, uid, name), strict=True))
+    generated = dict(zip(GENERATED_LABELS, (uid, name, uid, name), strict=True))
     for label, value in generated.items() if uid else ():
         if labels.get(label, value) != value:
             found.invalid(f"spec.template.metadata.labels[{label}]", labels, f"must be '{value}'")
@@ -324,77 +319,3 @@ def _zone_messages(zone: str) -> list[str]:
     if zone.lower() == "local":
         return ["timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"]
     return []
-
-
-def job_update(found: Report, new: Job, old: Job) -> None:
-    """A Job keeps what its pods are and how they count. While it is suspended and has none, where they may run and what
-    they ask for can change (MutableSchedulingDirectivesForSuspendedJobs, MutablePodResourcesForSuspendedJobs).
-    """
-    spec, before = new.spec, old.spec
-    if spec.completions != before.completions:
-        if spec.completion_mode != "Indexed":
-            found.invalid("spec.completions", spec.completions, checks.IMMUTABLE)
-        elif spec.completions is not None and spec.completions != spec.parallelism:
-            found.invalid("spec.completions", spec.completions, "can only be modified in tandem with spec.parallelism")
-    if spec.selector is not None and spec.selector != before.selector:
-        found.invalid("spec.selector", checks.selector_value(spec.selector), checks.IMMUTABLE)
-    template = before.template
-    generated = {key: value for key, value in template.metadata.labels.items() if key in _GENERATED_LABELS}
-    labels = {**generated, **spec.template.metadata.labels}
-    spec = replace(spec, template=replace(spec.template, metadata=replace(spec.template.metadata, labels=labels)))
-    if before.suspend and not old.status.active:
-        template = _with_resources(_with_directives(template, spec.template), spec.template)
-    if spec.template != template:
-        found.invalid("spec.template", spec.template, checks.IMMUTABLE)
-    checks.immutable(found, "spec.completionMode", spec.completion_mode, before.completion_mode)
-    checks.immutable(found, "spec.podFailurePolicy", spec.pod_failure_policy, before.pod_failure_policy)
-    checks.immutable(found, "spec.backoffLimitPerIndex", spec.backoff_limit_per_index, before.backoff_limit_per_index)
-    checks.immutable(found, "spec.managedBy", spec.managed_by, before.managed_by)
-    checks.immutable(found, "spec.successPolicy", spec.success_policy, before.success_policy)
-
-
-def _with_resources(template: PodTemplateSpec, other: PodTemplateSpec) -> PodTemplateSpec:
-    """A template with what another says of its containers' requests and limits."""
-
-    def asking(containers: tuple[Container, ...], others: tuple[Container, ...]) -> tuple[Container, ...]:
-        if len(containers) != len(others):
-            return containers
-        return tuple(map(_asking, containers, others))
-
-    spec, wanted = template.spec, other.spec
-    return replace(
-        template,
-        spec=replace(
-            spec,
-            containers=asking(spec.containers, wanted.containers),
-            init_containers=asking(spec.init_containers, wanted.init_containers),
-        ),
-    )
-
-
-def _asking(container: Container, other: Container) -> Container:
-    old, new = (each.resources or ResourceRequirements() for each in (container, other))
-    resources: ResourceRequirements | None = replace(old, requests=new.requests, limits=new.limits)
-    if other.resources is None and resources == ResourceRequirements():
-        resources = None
-    result: Container = replace(container, resources=resources)
-    return result
-
-
-def _with_directives(template: PodTemplateSpec, other: PodTemplateSpec) -> PodTemplateSpec:
-    """A template with what another says of where its pods may run."""
-    old, new = template.spec.affinity or Affinity(), other.spec.affinity or Affinity()
-    affinity: Affinity | None = replace(old, node_affinity=new.node_affinity)
-    if other.spec.affinity is None and affinity == Affinity():
-        affinity = None
-    return replace(
-        template,
-        metadata=replace(template.metadata, labels=other.metadata.labels, annotations=other.metadata.annotations),
-        spec=replace(
-            template.spec,
-            affinity=affinity,
-            node_selector=other.spec.node_selector,
-            tolerations=other.spec.tolerations,
-            scheduling_gates=other.spec.scheduling_gates,
-        ),
-    )

@@ -7,6 +7,7 @@ from state.objects import LimitRange, LimitRangeItem, Quantity, ResourceQuota, R
 from state.quantity import Amount
 from state.validation import _checks as checks
 from state.validation._report import Report
+from state.validation.differences import internal
 from state.validation.metadata import object_meta
 from state.validation.resources import (
     container_resource_name,
@@ -172,7 +173,9 @@ def _scope_selector(found: Report, spec: ResourceQuotaSpec) -> None:
             found.invalid(f"{path}.scopeName", scope, "unsupported scope")
         for name in sorted(spec.hard):
             if is_standard_quota(name) and not _applies(scope, name):
-                found.invalid(path, spec.scope_selector, "unsupported scope applied to resource")
+                found.invalid(
+                    path, internal("ScopeSelector", spec.scope_selector), "unsupported scope applied to resource"
+                )
         if scope in _EXISTING_SCOPES and operator != "Exists":
             found.invalid(f"{path}.operator", operator, _ONLY_EXISTS)
         if operator in {"In", "NotIn"}:

@@ -6,11 +6,8 @@ import re
 from collections.abc import Mapping
 
 from state import names
+from state.defaults.pod_resources import together
 from state.objects import (
-    Affinity,
-    Container,
-    NodeAffinity,
-    NodeSelectorTerm,
     Pod,
     PodResourceClaim,
     PodSpec,
@@ -26,9 +23,10 @@ from state.validation._opaque import Fields
 from state.validation._report import Report
 from state.validation.containers import Surroundings, containers, ephemeral_containers, init_containers
 from state.validation.metadata import object_meta, template_meta
-from state.validation.resources import pod_resource_name, requirements
+from state.validation.resources import is_huge_page, pod_resource_name, requirements
 from state.validation.security import pod_security_context, security_annotations
 from state.validation.volumes import volumes
+from state.validation.windows import operating_system
 
 _INT32_MAX = 2**31 - 1
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -37,20 +35,15 @@ PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 _MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_LENGTH = 3, 32, 2048
 _SEARCH = re.compile(r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*")
 
-_MIRROR = "kubernetes.io/config.mirror"
+MIRROR = "kubernetes.io/config.mirror"
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _COST = re.compile(r"-?[0-9]+")
-_IMMUTABLE_POD = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
 
 
 def pod(found: Report, obj: Pod) -> None:
     """Pod (v1)."""
     object_meta(found, obj.metadata, namespaced=True)
-    _annotations(found, "metadata.annotations", obj.metadata.annotations, obj.spec)
+    pod_annotations(found, "metadata.annotations", obj.metadata.annotations, obj.spec)
     if _valid.get(id(obj.spec)) is not obj.spec:
         before = len(found.problems)
         pod_spec(found, "spec", obj.spec, pod_name=obj.metadata.name, in_pod=True)
@@ -59,9 +52,6 @@ def pod(found: Report, obj: Pod) -> None:
     if obj.spec.node_name and obj.spec.scheduling_gates:
         found.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
 
-
-#: What admission sets again if an update omits it.
-_SET_BY_ADMISSION = ("preemption_policy", "priority")
 
 #: Specifications of pods that were found valid, by identity: the pods of one template share theirs.
 _valid: dict[int, PodSpec] = {}
@@ -77,25 +67,25 @@ def _remember(spec: PodSpec) -> None:
 def pod_template(found: Report, path: str, template: PodTemplateSpec, extra: tuple[Volume, ...] = ()) -> None:
     """A template of pods; ``extra`` are volumes that its pods get from elsewhere."""
     template_meta(found, path, template.metadata)
-    _annotations(found, f"{path}.annotations", template.metadata.annotations, template.spec)
+    pod_annotations(found, f"{path}.annotations", template.metadata.annotations, template.spec)
     pod_spec(found, f"{path}.spec", template.spec, extra=extra)
     if template.spec.ephemeral_containers:
         found.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
 
 
-def _annotations(found: Report, path: str, annotations: Mapping[str, str], spec: PodSpec) -> None:
+def pod_annotations(found: Report, path: str, given: Mapping[str, str], spec: PodSpec) -> None:
     """The annotations of a pod that mean something to the API server."""
-    if not annotations:
+    if not given:
         return
-    if _MIRROR in annotations and not spec.node_name:
+    if MIRROR in given and not spec.node_name:
         message = "must set spec.nodeName if mirror pod annotation is set"
-        found.invalid(f"{path}[{_MIRROR}]", annotations[_MIRROR], message)
-    cost = annotations.get(_DELETION_COST, "0")
+        found.invalid(f"{path}[{MIRROR}]", given[MIRROR], message)
+    cost = given.get(_DELETION_COST, "0")
     if not (_COST.fullmatch(cost) and (cost == "0" or not cost.startswith("0")) and -(2**31) <= int(cost) < 2**31):
         found.invalid(f"{path}[{_DELETION_COST}]", cost, "must be a 32bit integer")
     known = {each.name for each in (*spec.containers, *spec.init_containers)}
     known |= {each.name for each in spec.ephemeral_containers}
-    security_annotations(found, path, annotations, known)
+    security_annotations(found, path, given, known)
 
 
 def pod_spec(
@@ -138,12 +128,7 @@ def pod_spec(
     if spec.preemption_policy is not None:
         found.one_of(f"{path}.preemptionPolicy", spec.preemption_policy, PREEMPTION_POLICIES)
     _overhead(found, f"{path}.overhead", spec)
-    if spec.os is not None:
-        system = Fields(found, f"{path}.os", spec.os).text("name")
-        if not system:
-            found.required(f"{path}.os.name", "cannot be empty")
-        elif system not in {"linux", "windows"}:
-            found.unsupported(f"{path}.os", system, ("linux", "windows"))
+    operating_system(found, path, spec)
 
 
 def _names(found: Report, path: str, spec: PodSpec) -> None:
@@ -193,17 +178,27 @@ def _own_resources(found: Report, path: str, spec: PodSpec) -> None:
     if own.claims:
         found.forbidden(f"{path}.resources.claims", "claims cannot be set for Resources at pod-level")
     requirements(found, f"{path}.resources", replace(own, claims=()), name_rule=pod_resource_name)
+    try:
+        _consistent_resources(found, f"{path}.resources", spec, own)
+    except QuantityError:  # reported where it stands
+        return
+
+
+def _consistent_resources(found: Report, path: str, spec: PodSpec, own: ResourceRequirements) -> None:
+    """The pod has enough for what its containers request together, and each of them may use."""
+    requests = together(spec, lambda needs: needs.requests)
+    pages = {name: amount for name, amount in together(spec, lambda needs: needs.limits).items() if is_huge_page(name)}
+    for field, given, amounts in (("requests", own.requests, requests), ("limits", own.limits, pages)):
+        for name in sorted(amounts.keys() & given.keys()):
+            if compare(amounts[name], given[name]) > 0:
+                message = f"must be greater than or equal to aggregate container {field} of {canonical(amounts[name])}"
+                found.invalid(f"{path}.{field}[{name}]", canonical(given[name]), message)
     for index, container in enumerate(spec.containers):
         limits = container.resources.limits if container.resources is not None else {}
         for name in sorted(limits.keys() & own.limits.keys()):
-            try:
-                above = compare(limits[name], own.limits[name]) > 0
-            except QuantityError:  # reported where it stands
-                continue
-            if above:
-                own_path = f"{path}.resources.containers[{index}][{name}].limits"
+            if compare(limits[name], own.limits[name]) > 0:
                 message = f"must be less than or equal to pod limits of {canonical(own.limits[name])}"
-                found.invalid(own_path, canonical(limits[name]), message)
+                found.invalid(f"{path}.containers[{index}][{name}].limits", canonical(limits[name]), message)
 
 
 def _overhead(found: Report, path: str, spec: PodSpec) -> None:
@@ -260,84 +255,3 @@ def _dns(found: Report, path: str, spec: PodSpec) -> None:
     for index, option in enumerate(config.sections("options")):
         if not option.text("name"):
             found.required(f"{path}.options[{index}]", "must not be empty")
-
-
-def pod_update(found: Report, new: Pod, old: Pod) -> None:
-    """A pod keeps what it was made with, but for images, deadlines, more tolerations and fewer gates."""
-    spec, before = new.spec, old.spec
-    for name in ("containers", "init_containers"):
-        if len(getattr(spec, name)) != len(getattr(before, name)):
-            json_name = "containers" if name == "containers" else "initContainers"
-            found.forbidden(f"spec.{json_name}", "pod updates may not add or remove containers")
-            return
-    _deadline_update(found, spec.active_deadline_seconds, before.active_deadline_seconds)
-    kept = {replace(toleration, toleration_seconds=None) for toleration in spec.tolerations}
-    if any(replace(toleration, toleration_seconds=None) not in kept for toleration in before.tolerations):
-        message = "existing toleration can not be modified except its tolerationSeconds"
-        found.forbidden("spec.tolerations", message)
-    gates = {gate.name for gate in before.scheduling_gates}
-    for index, gate in enumerate(spec.scheduling_gates):
-        if gate.name not in gates:
-            message = f"only deletion is allowed, but found new scheduling gate '{gate.name}'"
-            found.forbidden(f"spec.schedulingGates[{index}].name", message)
-    if _fixed(spec, before, gated=bool(gates)) != before:
-        found.forbidden("spec", _IMMUTABLE_POD)
-
-
-def _deadline_update(found: Report, seconds: int | None, before: int | None) -> None:
-    path = "spec.activeDeadlineSeconds"
-    if seconds == before:
-        return
-    if seconds is None:
-        found.invalid(path, None, "must not update from a positive integer to nil value")
-    elif not 0 <= seconds <= _INT32_MAX:
-        found.invalid(path, seconds, names.range_message(0, _INT32_MAX))
-    elif before is not None and seconds > before:
-        found.invalid(path, seconds, "must be less than or equal to previous value")
-
-
-def _fixed(spec: PodSpec, before: PodSpec, *, gated: bool) -> PodSpec:
-    """A specification with everything put back that may change, or that the server has set."""
-    grace_seconds = spec.termination_grace_period_seconds
-    if grace_seconds == 1 and (before.termination_grace_period_seconds or 0) < 0:
-        grace_seconds = before.termination_grace_period_seconds
-    spec = replace(
-        spec,
-        **{name: getattr(spec, name) or getattr(before, name) for name in _SET_BY_ADMISSION},
-        containers=_with_images(spec.containers, before.containers),
-        init_containers=_with_images(spec.init_containers, before.init_containers),
-        active_deadline_seconds=before.active_deadline_seconds,
-        termination_grace_period_seconds=grace_seconds,
-        tolerations=before.tolerations,
-        scheduling_gates=before.scheduling_gates,
-    )
-    if gated and before.node_selector.items() <= spec.node_selector.items():
-        spec = replace(spec, node_selector=before.node_selector)
-    if gated and _may_narrow(spec, before):
-        spec = replace(spec, affinity=before.affinity)
-    return spec
-
-
-def _with_images(given: tuple[Container, ...], before: tuple[Container, ...]) -> tuple[Container, ...]:
-    return tuple(replace(new, image=old.image) for new, old in zip(given, before, strict=True))
-
-
-def _may_narrow(spec: PodSpec, before: PodSpec) -> bool:
-    """Whether of a pod that isn't scheduled yet only the node affinity differs, and excludes no less than before."""
-    new, old = spec.affinity or Affinity(), before.affinity or Affinity()
-    if (new.pod_affinity, new.pod_anti_affinity) != (old.pod_affinity, old.pod_anti_affinity):
-        return False
-    old_terms, new_terms = _terms(old.node_affinity), _terms(new.node_affinity)
-    return not old_terms or (
-        len(old_terms) == len(new_terms)
-        and all(
-            was.match_expressions == now.match_expressions[: len(was.match_expressions)]
-            and was.match_fields == now.match_fields[: len(was.match_fields)]
-            for was, now in zip(old_terms, new_terms, strict=True)
-        )
-    )
-
-
-def _terms(affinity: NodeAffinity | None) -> tuple[NodeSelectorTerm, ...]:
-    required = affinity.required_during_scheduling_ignored_during_execution if affinity is not None else None
-    return required.node_selector_terms if required is not None else ()

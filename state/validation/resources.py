@@ -61,7 +61,7 @@ def container_resource_name(found: Report, path: str, name: str) -> None:
     if "/" not in name:
         if name not in _CONTAINER and not is_huge_page(name):
             found.invalid(path, name, "must be a standard resource for containers")
-    elif not _is_native(name) and not _is_extended(name):
+    elif not _is_native(name) and not is_extended(name):
         found.invalid(path, name, "doesn't follow extended resource name standard")
 
 
@@ -86,7 +86,7 @@ def resource_quantity(found: Report, path: str, name: str, value: Quantity) -> A
     if amount is not None:
         if amount.nanos < 0:
             found.invalid(path, canonical(value), "must be greater than or equal to 0")
-        if (name in _COUNTED or _is_extended(name)) and amount.milli() % 1000:
+        if (name in _COUNTED or is_extended(name)) and amount.milli() % 1000:
             found.invalid(path, canonical(value), checks.NOT_INTEGER)
     return amount
 
@@ -175,5 +175,6 @@ def _is_native(name: str) -> bool:
 
 
 @lru_cache(4096)
-def _is_extended(name: str) -> bool:
+def is_extended(name: str) -> bool:
+    """Whether a resource is neither Kubernetes' own nor one of a quota (``IsExtendedResourceName``)."""
     return not _is_native(name) and not name.startswith("requests.") and not names.qualified_name(f"requests.{name}")

@@ -155,7 +155,8 @@ def tolerations(found: Report, path: str, given: tuple[Toleration, ...]) -> None
                 message = "value must be empty when `operator` is 'Exists'"
                 found.invalid(f"{own_path}.operator", toleration.value, message)
         else:
-            found.unsupported(f"{own_path}.operator", operator, ("Equal", "Exists"))
+            compared = ("Lt", "Gt") if operator in {"Lt", "Gt"} else ()  # alpha: told of only to those who ask for them
+            found.unsupported(f"{own_path}.operator", operator, ("Equal", "Exists", *compared))
         if toleration.effect and toleration.effect not in _TAINT_EFFECTS:
             found.unsupported(f"{own_path}.effect", toleration.effect, _TAINT_EFFECTS)
 

@@ -21,7 +21,7 @@ _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
 
 _SECCOMP_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP_CONTAINERS = "container.seccomp.security.alpha.kubernetes.io/"
-_APP_ARMOR_CONTAINERS = "container.apparmor.security.beta.kubernetes.io/"
+APP_ARMOR_CONTAINERS = "container.apparmor.security.beta.kubernetes.io/"
 
 
 def is_privileged(container: Container | EphemeralContainer) -> bool:
@@ -149,8 +149,8 @@ def security_annotations(found: Report, path: str, annotations: Mapping[str, str
                 checks.descending_path(found, f"{path}.{key}", profile.removeprefix("localhost/"))
             elif profile not in {"runtime/default", "docker/default", "unconfined"}:
                 found.invalid(f"{path}.{key}", profile, "must be a valid seccomp profile")
-        elif key.startswith(_APP_ARMOR_CONTAINERS):
-            container = key.removeprefix(_APP_ARMOR_CONTAINERS)
+        elif key.startswith(APP_ARMOR_CONTAINERS):
+            container = key.removeprefix(APP_ARMOR_CONTAINERS)
             if container not in containers:
                 found.invalid(f"{path}[{key}]", container, "container not found")
             if profile not in {"", "runtime/default", "unconfined"} and not profile.startswith("localhost/"):

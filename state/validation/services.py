@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from state import names
+from state.addresses import parsed_ip
 from state.objects import LoadBalancerStatus, Service, ServicePort, ServiceSpec
 from state.validation import _checks as checks
 from state.validation._report import Report
@@ -14,7 +15,8 @@ _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _POLICIES = ("Cluster", "Local")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+TOPOLOGY_HINTS, TOPOLOGY_MODE = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
 _SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _MAX_AFFINITY_SECONDS = 86_400
 _ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
@@ -22,8 +24,12 @@ _ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
 
 def service(found: Report, obj: Service) -> None:
     """Service (v1)."""
-    object_meta(found, obj.metadata, names.dns1035_label, namespaced=True)
+    object_meta(found, obj.metadata, names.dns1123_label, namespaced=True)
     spec = obj.spec
+    hints, mode = (obj.metadata.annotations.get(key) for key in (TOPOLOGY_HINTS, TOPOLOGY_MODE))
+    if None not in (hints, mode) and hints != mode:
+        message = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
+        found.invalid(f"metadata.annotations[{TOPOLOGY_MODE}]", mode, message)
     headless = _is_headless(spec)
     if not spec.ports and not headless and spec.type != "ExternalName":
         found.required("spec.ports")
@@ -48,7 +54,7 @@ def service(found: Report, obj: Service) -> None:
         _annotated_ranges(found, obj.metadata.annotations[_SOURCE_RANGES], spec)
     _traffic(found, spec)
     if obj.status.load_balancer is not None:
-        _balancer_status(found, obj.status.load_balancer)
+        _balancer_status(found, obj.status.load_balancer, spec)
 
 
 def _is_headless(spec: ServiceSpec) -> bool:
@@ -125,7 +131,7 @@ def _cluster_ips(found: Report, spec: ServiceSpec) -> None:
     if len(addresses) > 1 and not checks.dual_stack(addresses):
         found.invalid(path, list(addresses), "may specify no more than one IP for each IP family")
     for index, (address, family) in enumerate(zip(addresses, spec.ip_families, strict=False)):
-        parsed = checks.parsed_ip(address)
+        parsed = parsed_ip(address)
         if parsed is not None and family in _FAMILIES and family != f"IPv{parsed.version}":
             message = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
             found.invalid(f"{path}[{index}]", address, message)
@@ -197,7 +203,10 @@ def _traffic(found: Report, spec: ServiceSpec) -> None:
         found.unsupported("spec.trafficDistribution", spec.traffic_distribution, _DISTRIBUTIONS)
 
 
-def _balancer_status(found: Report, status: LoadBalancerStatus) -> None:
+def _balancer_status(found: Report, status: LoadBalancerStatus, spec: ServiceSpec) -> None:
+    if spec.type != "LoadBalancer" and status.ingress:
+        found.forbidden("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'")
+        return
     for index, ingress in enumerate(status.ingress):
         path = f"status.loadBalancer.ingress[{index}]"
         if ingress.ip:
@@ -208,7 +217,7 @@ def _balancer_status(found: Report, status: LoadBalancerStatus) -> None:
             found.unsupported(f"{path}.ipMode", ingress.ip_mode, ("Proxy", "VIP"))
         if ingress.hostname:
             checks.text(found, f"{path}.hostname", ingress.hostname, names.dns1123_subdomain)
-            if checks.parsed_ip(ingress.hostname) is not None:
+            if parsed_ip(ingress.hostname) is not None:
                 found.invalid(f"{path}.hostname", ingress.hostname, "must be a DNS name, not an IP address")
 
 

@@ -13,6 +13,7 @@ from state.validation import _checks as checks
 from state.validation import sources
 from state.validation._report import Report
 from state.validation.claims import VOLUME_MODES, access_modes
+from state.validation.differences import difference, internal
 from state.validation.metadata import object_meta
 from state.validation.scheduling import node_selector
 
@@ -182,11 +183,12 @@ def persistent_volume_update(found: Report, new: PersistentVolume, old: Persiste
     if spec.csi is not None and before.csi is not None and before.csi.controller_expand_secret_ref is None:
         spec = replace(spec, csi=replace(spec.csi, controller_expand_secret_ref=None))
     if any(getattr(spec, name) != getattr(before, name) for name in _SOURCES):
-        message = "spec.persistentvolumesource is immutable after creation"
+        changed = difference("PersistentVolumeSource", before, spec)
+        message = f"spec.persistentvolumesource is immutable after creation\n{changed}"
         found.forbidden("spec.persistentvolumesource", message)
     checks.immutable(found, "volumeMode", spec.volume_mode, before.volume_mode)
     if before.node_affinity is not None and spec.node_affinity not in {None, before.node_affinity}:
         message = f"{checks.IMMUTABLE}, except for updating from beta label to GA"
-        found.invalid("nodeAffinity", spec.node_affinity, message)
+        found.invalid("nodeAffinity", internal("VolumeNodeAffinity", spec.node_affinity), message)
     if before.volume_attributes_class_name is not None and spec.volume_attributes_class_name is None:
         found.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")

@@ -1,10 +1,11 @@
-"""Validation of what a security context says about containers of Windows."""
+"""Validation of what a pod says of its operating system: options of Windows, and what only one of them has."""
 
 from __future__ import annotations
 
 import re
 
 from state import names
+from state.objects import PodSpec
 from state.validation import _checks as checks
 from state.validation._opaque import Fields
 from state.validation._report import Report
@@ -15,6 +16,87 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NET_BIOS = re.compile(r"""[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}""")
 _DNS_DOMAIN = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(\.[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])*")
 _USER_MAY_NOT_HAVE = re.compile(r"""["/\\:;|=,+*?<>@\[\]]""")
+
+#: What only Linux knows, in the API server's order: of a pod, and of a container's security context.
+_OF_LINUX_PODS = (
+    "securityContext.appArmorProfile",
+    "securityContext.seLinuxOptions",
+    "hostUsers",
+    "hostPID",
+    "hostIPC",
+    "securityContext.seccompProfile",
+    "securityContext.fsGroup",
+    "securityContext.fsGroupChangePolicy",
+    "securityContext.sysctls",
+    "shareProcessNamespace",
+    "securityContext.runAsUser",
+    "securityContext.runAsGroup",
+    "securityContext.supplementalGroups",
+    "securityContext.supplementalGroupsPolicy",
+    "securityContext.seLinuxChangePolicy",
+)
+_OF_LINUX_CONTAINERS = (
+    "appArmorProfile",
+    "seLinuxOptions",
+    "seccompProfile",
+    "capabilities",
+    "readOnlyRootFilesystem",
+    "privileged",
+    "allowPrivilegeEscalation",
+    "procMount",
+    "runAsUser",
+    "runAsGroup",
+)
+
+_NO_OPTIONS = "windows options cannot be set for a linux pod"
+#: What a pod of a system may not have, nor its containers, and what is said of it.
+_OTHER = {
+    "linux": (
+        ("securityContext.windowsOptions",),
+        ("windowsOptions",),
+        "windows options cannot be set for a linux pod",
+    ),
+    "windows": (_OF_LINUX_PODS, _OF_LINUX_CONTAINERS, "cannot be set for a windows pod"),
+}
+
+
+def operating_system(found: Report, path: str, spec: PodSpec) -> None:
+    """The operating system of a pod, if it is said, is one of the two, and fits what else is said."""
+    if spec.os is None:
+        return
+    system = Fields(found, f"{path}.os", spec.os).text("name")
+    if not system:
+        found.required(f"{path}.os.name", "cannot be empty")
+    elif system not in {"linux", "windows"}:
+        found.unsupported(f"{path}.os", system, ("linux", "windows"))
+    else:
+        _of_the_other(found, path, spec, system)
+
+
+def _of_the_other(found: Report, path: str, spec: PodSpec, system: str) -> None:
+    """What only the other operating system has isn't given."""
+    of_pod, of_containers, message = _OTHER[system]
+    context = {} if spec.security_context is None else spec.security_context.value
+    own = {
+        "hostUsers": spec.host_users,
+        "hostPID": spec.host_pid or None,
+        "hostIPC": spec.host_ipc or None,
+        "shareProcessNamespace": spec.share_process_namespace,
+    }
+    given = {**own, **{f"securityContext.{name}": value for name, value in context.items()}}
+    for name in of_pod:
+        if given.get(name) not in (None, []):
+            found.forbidden(f"{path}.{name}", message)
+    for kind, containers in (
+        ("initContainers", spec.init_containers),
+        ("containers", spec.containers),
+        ("ephemeralContainers", spec.ephemeral_containers),
+    ):
+        for index, container in enumerate(containers):
+            value = {} if container.security_context is None else container.security_context.value
+            for name in of_containers:
+                if value.get(name) is not None:
+                    found.forbidden(f"{path}.{kind}[{index}].securityContext.{name}", message)
 
 
 def windows_options(found: Report, context: Fields) -> None:

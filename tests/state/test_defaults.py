@@ -129,7 +129,7 @@ def test_a_kind_without_a_type_is_left_alone():
     assert default(custom) is custom
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_objects_are_defaulted_without_failing(data):
     """Whatever is missing, empty or unreadable, defaulting never fails, is idempotent and changes no argument."""

@@ -56,10 +56,6 @@ def test_checks_agree_with_each_other(text):
         assert not names.dns1123_subdomain(text)
         assert not names.qualified_name(text)
         assert not names.label_value(text)
-    if not names.c_identifier(text):
-        assert not names.strict_env_var_name(text)
-    if not names.strict_env_var_name(text):
-        assert not names.env_var_name(text)
     if not names.label_value(text) and text:
         assert not names.qualified_name(text)
 

@@ -144,7 +144,7 @@ SAMPLES = [exchange.request["body"] for exchange in CREATIONS if exchange.respon
 ODD_VALUES = ["", "x", "-", 0, -1, 2**40, True, [], [""], [{}], {}, {"": ""}, "100m", "1e99", "{", "%", None]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_objects_are_judged_without_failing(data):
     """Whatever an object holds, validation tells problems and never fails, and tells the same ones twice."""
@@ -156,7 +156,7 @@ def test_damaged_objects_are_judged_without_failing(data):
     problems = validate(obj)
     assert all(isinstance(each, Problem) and str(each) for each in problems)
     assert validate(obj) == problems
-    assert not validate_update(obj, obj)
+    assert set(map(str, validate_update(obj, obj))) <= set(map(str, problems))  # of pods, some are told again
     assert all(map(str, (*validate_update(obj, typed(body)), *validate_update(typed(body), obj))))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from state import selectors
@@ -110,7 +110,6 @@ def answers(ws, indexes):
         "orphans": [indexes.orphans(k, n, labels) for k in ADOPTABLE_KINDS for n in NAMESPACES for labels in every],
         "on": [indexes.pods_on(node) for node in ("n1", "n2", "n3")],
         "unassigned": indexes.unassigned_pods(),
-        "nodes": indexes.nodes_with_pods(),
         "matching": [
             indexes.pods_matching(n, selectors.from_object(selector), ws.table("Pod"))
             for n in NAMESPACES
@@ -125,7 +124,6 @@ def tables(ws):
     return {kind: dict(ws.table(kind)) for kind in ws.kinds}
 
 
-@settings(deadline=None)
 @given(operations)
 def test_indexes_moved_forward_equal_fresh_ones(steps):
     """Whatever happened, the answers are those of indexes built from the objects alone, in the same order."""
@@ -134,7 +132,6 @@ def test_indexes_moved_forward_equal_fresh_ones(steps):
     assert answers(ws, ws.indexes) == answers(ws, Indexes.build(tables(ws)))
 
 
-@settings(deadline=None)
 @given(operations)
 def test_index_answers_are_those_of_a_search(steps):
     """The indexes tell what looking at every object tells."""
@@ -161,7 +158,6 @@ def test_index_answers_are_those_of_a_search(steps):
         assert ws.pods_matching(namespace, selector) == expected
 
 
-@settings(deadline=None)
 @given(operations)
 def test_selecting_finds_every_selector_that_matches(steps):
     ws = Workspace(Snapshot())
@@ -182,7 +178,6 @@ def test_selecting_finds_every_selector_that_matches(steps):
         assert ws.indexes.selecting(namespace, labels) == sorted(expected)
 
 
-@settings(deadline=None)
 @given(operations, operations)
 def test_a_commit_is_the_difference_of_the_snapshots(before, after):
     """The delta leads from the old snapshot to the new one, which holds what the workspace holds."""
@@ -205,7 +200,6 @@ def test_a_commit_is_the_difference_of_the_snapshots(before, after):
     assert ws.changes() == ()
 
 
-@settings(deadline=None)
 @given(operations)
 def test_listeners_hear_every_change_in_order(steps):
     """Replaying what a listener heard gives the same objects."""

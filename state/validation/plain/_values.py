@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import msgspec
 
 from state import names
-from state.objects import LabelSelector, Toleration
+from state.objects import LabelSelector
 from state.validation import _checks as checks
 from state.validation._report import Report
 from state.validation.metadata import path_segment as segment_messages
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def part(value: Json, name: str) -> Json:
@@ -46,9 +47,9 @@ def selector(found: Report, path: str, value: Json | None) -> None:
         checks.label_selector(found, path, msgspec.convert(value, LabelSelector))
 
 
-def as_tolerations(value: Sequence[Json]) -> tuple[Toleration, ...]:
-    """Tolerations as what pods have."""
-    return msgspec.convert(value, tuple[Toleration, ...])
+def as_struct(value: Any, kind: type[T]) -> T:
+    """A part of an object as that of typed kinds."""
+    return msgspec.convert(value, kind)
 
 
 def path_segment(found: Report, path: str, name: str, message: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from state import names
-from state.quantity import parse
+from state.quantity import canonical, parse
 from state.validation import _checks as checks
 from state.validation._report import Report
 from state.validation.plain._values import Json, items, number, part, path_segment, text
@@ -175,3 +175,6 @@ def _scaling_rules(found: Report, path: str, rules: Json) -> None:
         if number(policy, "periodSeconds") > _LONGEST_PERIOD:
             message = f"must be less than or equal to {_LONGEST_PERIOD}"
             found.invalid(f"{own_path}.periodSeconds", number(policy, "periodSeconds"), message)
+    tolerance = rules.get("tolerance")
+    if tolerance is not None and parse(tolerance).nanos < 0:
+        found.invalid(f"{path}.tolerance", canonical(tolerance), "must be greater than or equal to 0")

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from state import names
+from state.addresses import canonical_cidr_faults, parsed_ip
 from state.validation import _checks as checks
 from state.validation._report import Report
 from state.validation.plain._values import Json, domain_prefixed, items, part, path_segment, selector, text
@@ -17,6 +18,8 @@ _NO_PATH_HAS = ("//", "/./", "/../", "%2f", "%2F")
 _NO_PATH_ENDS_WITH = ("/..", "/.")
 _WILDCARD = r"\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _MAX_CONTROLLER = 250
+_PARENT = ("group", "resource", "namespace", "name")
+_ONE_OF_EACH = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
 _POLICY_TYPES = ("Ingress", "Egress")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -49,11 +52,11 @@ def ingress(found: Report, obj: Json) -> None:
 def _entry_point(found: Report, path: str, point: Json) -> None:
     """One way in, as a load balancer reports it."""
     address, host = text(point, "ip"), text(point, "hostname")
-    if address and checks.parsed_ip(address) is None:
-        found.invalid(f"{path}.ip", address, "must be a valid IP address")
+    if address:
+        checks.ip(found, f"{path}.ip", address)
     if host:
         checks.text(found, f"{path}.hostname", host, names.dns1123_subdomain)
-        if checks.parsed_ip(host) is not None:
+        if parsed_ip(host) is not None:
             found.invalid(f"{path}.hostname", host, "must be a DNS name, not an IP address")
 
 
@@ -74,7 +77,7 @@ def _host(found: Report, path: str, host: str) -> None:
 def _ingress_rule(found: Report, path: str, rule: Json) -> None:
     host = text(rule, "host")
     if host:
-        if checks.parsed_ip(host) is not None:
+        if parsed_ip(host) is not None:
             found.invalid(f"{path}.host", host, "must be a DNS name, not an IP address")
         _host(found, f"{path}.host", host)
     http = rule.get("http")
@@ -121,7 +124,7 @@ def _backend(found: Report, path: str, backend: Json) -> None:
 
 
 def _service_backend(found: Report, path: str, service: Json) -> None:
-    checks.named(found, f"{path}.service.name", text(service, "name"), names.dns1035_label)
+    checks.named(found, f"{path}.service.name", text(service, "name"), names.dns1123_label)
     port = part(service, "port")
     name, number = text(port, "name"), port.get("number") or 0
     if name and number:
@@ -266,12 +269,15 @@ def ip_address(found: Report, obj: Json) -> None:
     for field in ("resource", "name"):
         path_segment(found, f"{path}.{field}", text(reference, field))
     if text(reference, "namespace"):
-        checks.text(found, f"{path}.namespace", reference["namespace"], names.dns1123_label)
+        path_segment(found, f"{path}.namespace", reference["namespace"])
 
 
 def ip_address_update(found: Report, new: Json, old: Json) -> None:
     """An address keeps what it belongs to."""
-    checks.immutable(found, "spec.parentRef", part(new, "spec").get("parentRef"), part(old, "spec").get("parentRef"))
+    now, before = (part(each, "spec").get("parentRef") for each in (new, old))
+    if now != before:
+        shown = None if now is None else {name.title(): now.get(name, "") for name in _PARENT}
+        found.invalid("spec.parentRef", shown, checks.IMMUTABLE)
 
 
 def service_cidr(found: Report, obj: Json) -> None:
@@ -280,13 +286,16 @@ def service_cidr(found: Report, obj: Json) -> None:
     if not ranges:
         found.required("spec.cidrs", "at least one CIDR required")
         return
-    if len(ranges) > 2:
-        found.invalid("spec", {"CIDRs": ranges}, "may only hold up to 2 values")
-    elif len(ranges) == 2 and not checks.dual_stack(tuple(ranges)):
-        message = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
-        found.invalid("spec", {"CIDRs": ranges}, message)
+    faults = (
+        ("may only hold up to 2 values", len(ranges) > 2),
+        (_ONE_OF_EACH, len(ranges) == 2 and not checks.dual_stack(tuple(ranges))),
+    )
+    for message, is_so in faults:
+        if is_so:
+            found.invalid("spec.cidrs", {"CIDRs": ranges}, message)
+            return
     for path, block in items(part(obj, "spec"), "cidrs", "spec"):
-        checks.cidr(found, path, block)
+        checks.text(found, path, block, canonical_cidr_faults)
 
 
 def service_cidr_update(found: Report, new: Json, old: Json) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from state import names
-from state.objects import ResourceRequirements
+from state.objects import ResourceRequirements, Toleration
 from state.validation import _checks as checks
 from state.validation._report import Report
-from state.validation.plain._values import Json, as_tolerations, part, text
+from state.validation.plain._values import Json, as_struct, part, text
 from state.validation.resources import requirements
 from state.validation.scheduling import tolerations
 
@@ -22,7 +22,7 @@ def runtime_class(found: Report, obj: Json) -> None:
         seen: list[Json] = []
         given = scheduling.get("tolerations") or []
         # the API server's own slip: only these have the name twice
-        tolerations(found, "scheduling.tolerations.tolerations", as_tolerations(given))
+        tolerations(found, "scheduling.tolerations.tolerations", as_struct(given, tuple[Toleration, ...]))
         for index, toleration in enumerate(given):
             if toleration in seen:
                 found.duplicate(f"scheduling.tolerations[{index}]", toleration)

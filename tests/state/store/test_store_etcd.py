@@ -7,7 +7,7 @@ import time
 from unittest.mock import Mock
 
 import pytest
-from etcd_server import EtcdServer
+from etcd_server import PATIENCE, EtcdCluster, EtcdServer
 
 from state.store import ABSENT, CompactedError, StoreFullError, StoreUnavailableError, Write, open_store
 from state.store.conformance import StoreConformance, read_up_to
@@ -166,3 +166,32 @@ def test_a_server_that_lost_its_data_is_not_taken_for_the_same(tmp_path):
         server.start()
         with pytest.raises(StoreUnavailableError, match="went back from revision 2 to 1"):
             watch.read(20)
+
+
+def test_of_three_members_one_may_die(tmp_path):
+    """Nothing that was acknowledged is lost, and a watch sees every change once."""
+    with (
+        EtcdCluster(tmp_path) as cluster,
+        patiently(lambda: open_store(cluster.url)) as store,
+        store.watch("/a/", store.revision()) as watch,
+    ):
+        for number in range(40):
+            if number == 20:
+                cluster.kill_first()
+            patiently(lambda key=f"/a/{number:02}": store.get(key) or store.create(key, b""))
+        made = [entry.key for entry in patiently(lambda: store.list("/a/")).entries]
+        seen = []
+        while len(seen) < 40:
+            seen += [event.key for event in patiently(lambda: watch.read(1.0))]
+    assert made == seen == [f"/a/{number:02}" for number in range(40)]
+
+
+def patiently(do):
+    """Does something until the store answers."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return do()
+        except StoreUnavailableError:
+            assert time.monotonic() < end
+            time.sleep(0.05)

@@ -136,6 +136,19 @@ def test_a_program_that_comes_back_under_its_name_goes_on():
     assert lease(store).spec.lease_transitions == 0
 
 
+def test_a_lease_is_an_object_as_others_are():
+    """With a uid and an age, which stay when another one takes it over."""
+    store = open_store("memory:")
+    Candidate(store, "a", name="manager", terms=TERMS).tick(0)
+    made = lease(store).metadata
+    assert (made.creation_timestamp, len(made.uid)) == ("1970-01-01T00:00:00Z", 36)
+    assert Candidate(store, "b", name="manager", terms=TERMS).tick(0) is False
+    Candidate(store, "a", name="manager", terms=TERMS).release(SECOND)
+    assert Candidate(store, "b", name="manager", terms=TERMS).tick(2 * SECOND)
+    now = lease(store).metadata
+    assert (now.uid, now.creation_timestamp) == (made.uid, made.creation_timestamp)
+
+
 def test_a_deleted_lease_is_made_again():
     store = open_store("memory:")
     a = Candidate(store, "a", name="manager", terms=TERMS)

@@ -165,9 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def run(machine, examples, steps=40):
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=steps))
 
 
 def test_memory():

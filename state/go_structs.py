@@ -1,12 +1,36 @@
-"""The Go structs that a pod template is made of in Kubernetes 1.36: their fields in order and with their Go types.
+"""The Go structs that Kubernetes 1.36 hashes or shows in messages: their fields in order and with their Go types.
 
-The pod-template-hash is over a printed form that shows all of this (see ``rules.template_hash``). One struct a line:
+The pod-template-hash is over a printed form that shows all of this (``rules.template_hash``), and so is the message
+about an object that may not be changed (``state.validation.differences``). One struct a line:
 ``Struct: Field Type json, …``. A field without a type is a string; without a third word its JSON name follows from
 Go's name (``FSType`` is ``fsType``). ``-`` as a type stands for an embedded struct, whose JSON fields are its parent's.
 Fields that the objects here don't have yet are listed, too: they are printed as absent.
 """
 
 from __future__ import annotations
+
+import re
+from functools import cache
+
+_ACRONYM = re.compile(r"[A-Z]+(?![a-z])|[A-Z]")
+
+
+@cache
+def go_structs() -> dict[str, list[tuple[str, str, str]]]:
+    """Each struct's fields: Go name, type, JSON name."""
+    structs = {}
+    for line in STRUCTS.split("\n"):
+        name, _, fields = line.partition(": ")
+        if fields:
+            structs[name] = [_field(*field.split(" ")) for field in fields.split(", ")]
+    return structs
+
+
+def _field(name: str, kind: str = "string", json: str = "") -> tuple[str, str, str]:
+    acronym = _ACRONYM.match(name)
+    assert acronym is not None
+    return name, kind, json or acronym[0].lower() + name[acronym.end() :]
+
 
 STRUCTS = """
 PodTemplateSpec: ObjectMeta ObjectMeta metadata, Spec PodSpec
@@ -40,6 +64,7 @@ WeightedPodAffinityTerm: Weight int32, PodAffinityTerm PodAffinityTerm
 LabelSelector: MatchLabels map, MatchExpressions []LabelSelectorRequirement
 LabelSelectorRequirement: Key, Operator LabelSelectorOperator, Values []string
 
+EphemeralContainer: Container -, TargetContainerName
 Container: Name, Image, Command []string, Args []string, WorkingDir, Ports []ContainerPort, EnvFrom []EnvFromSource, Env []EnvVar, Resources ResourceRequirements, ResizePolicy []ContainerResizePolicy, RestartPolicy *ContainerRestartPolicy, RestartPolicyRules []ContainerRestartRule, VolumeMounts []VolumeMount, VolumeDevices []VolumeDevice, LivenessProbe *Probe, ReadinessProbe *Probe, StartupProbe *Probe, Lifecycle *Lifecycle, TerminationMessagePath, TerminationMessagePolicy TerminationMessagePolicy, ImagePullPolicy PullPolicy, SecurityContext *SecurityContext, Stdin bool, StdinOnce bool, TTY bool
 ContainerPort: Name, HostPort int32, ContainerPort int32, Protocol Protocol, HostIP
 EnvFromSource: Prefix, ConfigMapRef *ConfigMapEnvSource, SecretRef *SecretEnvSource
@@ -122,4 +147,33 @@ VolumeResourceRequirements: Limits ResourceList, Requests ResourceList
 TypedLocalObjectReference: APIGroup *string, Kind, Name
 TypedObjectReference: APIGroup *string, Kind, Name, Namespace *string
 ImageVolumeSource: Reference, PullPolicy PullPolicy
+
+PersistentVolumeSource: GCEPersistentDisk *GCEPersistentDiskVolumeSource, AWSElasticBlockStore *AWSElasticBlockStoreVolumeSource, HostPath *HostPathVolumeSource, Glusterfs *GlusterfsPersistentVolumeSource, NFS *NFSVolumeSource, RBD *RBDPersistentVolumeSource, ISCSI *ISCSIPersistentVolumeSource, Cinder *CinderPersistentVolumeSource, CephFS *CephFSPersistentVolumeSource cephfs, FC *FCVolumeSource, Flocker *FlockerVolumeSource, FlexVolume *FlexPersistentVolumeSource, AzureFile *AzureFilePersistentVolumeSource, VsphereVolume *VsphereVirtualDiskVolumeSource, Quobyte *QuobyteVolumeSource, AzureDisk *AzureDiskVolumeSource, PhotonPersistentDisk *PhotonPersistentDiskVolumeSource, PortworxVolume *PortworxVolumeSource, ScaleIO *ScaleIOPersistentVolumeSource, Local *LocalVolumeSource, StorageOS *StorageOSPersistentVolumeSource storageos, CSI *CSIPersistentVolumeSource
+GlusterfsPersistentVolumeSource: EndpointsName string endpoints, Path, ReadOnly bool, EndpointsNamespace *string
+RBDPersistentVolumeSource: CephMonitors []string monitors, RBDImage string image, FSType, RBDPool string pool, RadosUser string user, Keyring, SecretRef *SecretReference, ReadOnly bool
+ISCSIPersistentVolumeSource: TargetPortal, IQN, Lun int32, ISCSIInterface, FSType, ReadOnly bool, Portals []string, DiscoveryCHAPAuth bool chapAuthDiscovery, SessionCHAPAuth bool chapAuthSession, SecretRef *SecretReference, InitiatorName *string
+FlexPersistentVolumeSource: Driver, FSType, SecretRef *SecretReference, ReadOnly bool, Options map
+CinderPersistentVolumeSource: VolumeID, FSType, ReadOnly bool, SecretRef *SecretReference
+CephFSPersistentVolumeSource: Monitors []string, Path, User, SecretFile, SecretRef *SecretReference, ReadOnly bool
+AzureFilePersistentVolumeSource: SecretName, ShareName, ReadOnly bool, SecretNamespace *string
+ScaleIOPersistentVolumeSource: Gateway, System, SecretRef *SecretReference, SSLEnabled bool, ProtectionDomain, StoragePool, StorageMode, VolumeName, FSType, ReadOnly bool
+LocalVolumeSource: Path, FSType *string
+StorageOSPersistentVolumeSource: VolumeName, VolumeNamespace, FSType, ReadOnly bool, SecretRef *ObjectReference
+CSIPersistentVolumeSource: Driver, VolumeHandle, ReadOnly bool, FSType, VolumeAttributes map, ControllerPublishSecretRef *SecretReference, NodeStageSecretRef *SecretReference, NodePublishSecretRef *SecretReference, ControllerExpandSecretRef *SecretReference, NodeExpandSecretRef *SecretReference
+SecretReference: Name, Namespace
+ObjectReference: Kind, Namespace, Name, UID types.UID, APIVersion, ResourceVersion, FieldPath
+VolumeNodeAffinity: Required *NodeSelector
+PersistentVolumeSpec: Capacity ResourceList, PersistentVolumeSource -, AccessModes []PersistentVolumeAccessMode, ClaimRef *ObjectReference, PersistentVolumeReclaimPolicy PersistentVolumeReclaimPolicy, StorageClassName, MountOptions []string, VolumeMode *PersistentVolumeMode, NodeAffinity *VolumeNodeAffinity, VolumeAttributesClassName *string
+VolumeAttachmentSpec: Attacher, Source VolumeAttachmentSource, NodeName
+VolumeAttachmentSource: PersistentVolumeName *string, InlineVolumeSpec *PersistentVolumeSpec
+
+PodFailurePolicy: Rules []PodFailurePolicyRule
+PodFailurePolicyRule: Action PodFailurePolicyAction, OnExitCodes *PodFailurePolicyOnExitCodesRequirement, OnPodConditions []PodFailurePolicyOnPodConditionsPattern
+PodFailurePolicyOnExitCodesRequirement: ContainerName *string, Operator PodFailurePolicyOnExitCodesOperator, Values []int32
+PodFailurePolicyOnPodConditionsPattern: Type PodConditionType, Status ConditionStatus
+SuccessPolicy: Rules []SuccessPolicyRule
+SuccessPolicyRule: SucceededIndexes *string, SucceededCount *int32
+
+ScopeSelector: MatchExpressions []ScopedResourceSelectorRequirement
+ScopedResourceSelectorRequirement: ScopeName ResourceQuotaScope, Operator ScopeSelectorOperator, Values []string
 """  # noqa: E501 - a table, one struct a line
