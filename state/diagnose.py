@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import inspect
 
-from state.errors import NO_VALUE, Problem, forbidden, type_invalid
+from state.errors import NO_VALUE, Problem, forbidden, type_invalid, unknown_field
 from state.objects import DEPTH_LIMIT, Object, ObjectMeta
 from state.paths import MapKey, Path, is_unicode, written
 from state.yaml_reader import Trap
@@ -104,7 +104,7 @@ class Diagnosis:
                 self._check_type_meta(node.cls, name, item, path)
             elif name not in fields:
                 text = written((*path, str(name)))
-                self.unknown.append(forbidden(text, f'strict decoding error: unknown field "{text}"'))
+                self.unknown.append(forbidden(text, f"strict decoding error: {unknown_field(text)}"))
             elif item is not None:
                 cleaned[name] = self._clean(fields[name], item, (*path, name))
         return cleaned

@@ -152,6 +152,11 @@ def quoted(text: str) -> str:
     return f'"{"".join(_ESCAPES.get(char) or (char if char.isprintable() else _escaped(char)) for char in text)}"'
 
 
+def unknown_field(path: str) -> str:
+    """What strict decoding says of a field that the kind doesn't have."""
+    return f"unknown field {quoted(path)}"
+
+
 def _escaped(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
 from state import selectors
-from state.objects import AnyObject, LabelSelector, ObjectMeta, Pod, Service
+from state.objects import AnyObject, LabelSelector, ObjectMeta, Pod, Service, controller_of
 from state.snapshot import Binding, Change, Key, NsName, Table
 
 _K = TypeVar("_K", bound=Hashable)
@@ -164,10 +164,6 @@ class Indexes:
         """The pods that are bound to no node."""
         return sorted(self._pods_on.get("", ()))
 
-    def nodes_with_pods(self) -> list[str]:
-        """The names of nodes, present or not, to which a pod is bound."""
-        return sorted(node for node in self._pods_on if node)
-
     def pods_matching(self, namespace: str, selector: selectors.Selector, pods: Table) -> list[NsName]:
         """The pods of a namespace that a selector matches."""
         buckets = [self._labelled.get((namespace, name, value), {}) for name, value in selector.equalities().items()]
@@ -193,17 +189,10 @@ def _is_found_alike(old: ObjectMeta, new: ObjectMeta) -> bool:
 
 def _orphan_handles(key: Key, obj: AnyObject | None) -> list[tuple[str, ...]]:
     """Where an object without a controller is kept."""
-    if obj is None or _is_controlled(obj):
+    if obj is None or controller_of(obj) is not None:
         return []
     place = (key.kind, key.namespace)
     return [place, *((*place, *label) for label in obj.metadata.labels.items())]
-
-
-def _is_controlled(obj: AnyObject) -> bool:
-    for owner in obj.metadata.owner_references:  # noqa: SIM110 - half the time of any(...), and each pod comes by here
-        if owner.controller:
-            return True
-    return False
 
 
 def _handle(namespace: str, selector: selectors.Selector) -> tuple[str, str, str] | str:

@@ -48,11 +48,6 @@ def parse_percent(text: str) -> int:
     return int(number)
 
 
-def is_percent(value: int | str) -> bool:
-    """Whether a value is written as a percentage, as validation demands it: digits and a percent sign."""
-    return isinstance(value, str) and not percent_messages(value)
-
-
 def percent_messages(text: str) -> list[str]:
     """What is wrong with a text as a percentage in an object; nothing if it is one."""
     if re.fullmatch(_PERCENT, text):

@@ -19,9 +19,7 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _DNS1035_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
-_ENV_VAR_NAME = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _CONFIG_MAP_KEY = "[-._a-zA-Z0-9]+"
-_C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
 
 _ENDS = "and must start and end with an alphanumeric character"
@@ -107,30 +105,12 @@ def env_var_name(text: str) -> list[str]:
     return []
 
 
-def strict_env_var_name(text: str) -> list[str]:
-    """The name of an environment variable as every shell takes it; keys that ``envFrom`` turns into variables."""
-    rule = (
-        "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', "
-        "and must not start with a digit"
-    )
-    return _unlike(text, _ENV_VAR_NAME, rule, "my.env-name", "MY_ENV.NAME", "MyEnvName1") + _dots(text)
-
-
 def config_map_key(text: str) -> list[str]:
     """A key of a ConfigMap or a Secret; it becomes the name of a file."""
     rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
     problems = _too_long(text, SUBDOMAIN_LENGTH)
     problems += _unlike(text, _CONFIG_MAP_KEY, rule, "key.name", "KEY_NAME", "key-name")
     return problems + _dots(text)
-
-
-def c_identifier(text: str) -> list[str]:
-    """An identifier of the language C."""
-    rule = (
-        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric "
-        "characters or '_'"
-    )
-    return _unlike(text, _C_IDENTIFIER, rule, "my_name", "MY_NAME", "MyName")
 
 
 def http_header_name(text: str) -> list[str]:

@@ -47,8 +47,7 @@ class Key(NamedTuple):
         kind = find_kind(parts[0])
         if kind is not None and not kind.namespaced:
             if len(parts) == 3:
-                msg = f"{text!r} names no object: a {kind.name} has no namespace; expected {parts[0]}/NAME"
-                raise StateError(msg)
+                raise StateError(f"{text!r} names no object: a {kind.name} has no namespace; expected {parts[0]}/NAME")
             return cls(kind.name, "", parts[1])
         name = kind.name if kind is not None else parts[0]
         return cls(name, parts[1] if len(parts) == 3 else namespace, parts[-1])

@@ -16,7 +16,6 @@ MILLISECOND = 1_000
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 
 #: Distinct times remembered. Within a cycle, thousands of conditions get the same one.
 _CACHE_SIZE = 16_384

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from state import selectors
 from state.indexes import Indexes
-from state.objects import AnyObject, ObjectMeta, Pod, replace
+from state.objects import AnyObject, ObjectMeta, Pod, controller_of, replace
 from state.snapshot import Binding, Change, Delta, Key, NsName, Snapshot
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
@@ -68,6 +68,12 @@ class Workspace:
         table = self._tables.get(expected.kind)
         found = None if table is None else table.get((namespace, name))
         assert found is None or isinstance(found, expected)
+        return found
+
+    def must(self, expected: type[ObjectT], key: Key) -> ObjectT:
+        """The object of a typed kind that has to be there: a rule fired for it."""
+        found = self.find(expected, key.namespace, key.name)
+        assert found is not None, f"{key} isn't there"
         return found
 
     def objects(self, expected: type[ObjectT]) -> list[ObjectT]:
@@ -174,8 +180,6 @@ class Workspace:
 
 
 def controller_uid(obj: AnyObject) -> str | None:
-    """The uid of the owner that manages the object (``controller: true``), or None."""
-    for owner in obj.metadata.owner_references:
-        if owner.controller:
-            return owner.uid
-    return None
+    """The uid of the owner that manages the object, or None."""
+    owner = controller_of(obj)
+    return None if owner is None else owner.uid

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 from state.store.feed import Feed, Part, Watch
@@ -40,16 +39,10 @@ class Store(ABC):
     shared = True
     #: The news, for those who watch. The implementation makes it and feeds it.
     feed: Feed
+    #: The revision up to which this process has compacted.
+    _compacted = 0
 
     # -- what an implementation says -----------------------------------------------------------------------------------
-
-    @abstractmethod
-    def revision(self) -> int:
-        """The store's revision now: that of its last change."""
-
-    @abstractmethod
-    def compacted(self) -> int:
-        """The revision at which history begins; 0 if nothing was compacted yet."""
 
     @abstractmethod
     def get(self, key: str) -> Entry | None:
@@ -96,6 +89,17 @@ class Store(ABC):
         """
 
     # -- what all have in common ---------------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        """The store's revision now: that of its last change."""
+        self.feed.check_open()
+        return self.feed.revision
+
+    def compacted(self) -> int:
+        """The revision at which history begins; 0 if nothing was compacted yet. Other processes may have compacted
+        more: what this one still has in memory doesn't end with that.
+        """
+        return self._compacted
 
     def write(self, writes: Sequence[Write]) -> Sequence[Entry | Refused]:
         """Makes several changes, each decided on its own, and says of each what came of it: the entry as stored (of a
@@ -171,7 +175,5 @@ class Store(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -86,7 +86,6 @@ class EtcdStore(Store):
         self._members = tuple(_Member(endpoint, tls) for endpoint in endpoints)
         #: Which member is asked.
         self._turn = 0
-        self._compacted = 0
         self._closing = threading.Event()
         try:
             self.feed = Feed(self.revision(), window_bytes)
@@ -101,8 +100,7 @@ class EtcdStore(Store):
         """The store of a URL, without its scheme: ``//HOST:PORT[,HOST:PORT…]``."""
         endpoints = place.removeprefix("//").rstrip("/").split(",")
         if not place.startswith("//") or not all(map(_is_endpoint, endpoints)):
-            msg = f"'etcd:{place}' names no store; expected 'etcd://HOST:PORT[,HOST:PORT…]'"
-            raise StoreError(msg)
+            raise StoreError(f"'etcd:{place}' names no store; expected 'etcd://HOST:PORT[,HOST:PORT…]'")
         return cls(endpoints, keep=keep, tls=tls)
 
     def close(self) -> None:
@@ -122,12 +120,6 @@ class EtcdStore(Store):
     def revision(self) -> int:
         """The revision of the last change in the cluster."""
         return int(self._read(rpc.RangeRequest(key=_ALL, count_only=True)).header.revision)
-
-    def compacted(self) -> int:
-        """The revision up to which this process has compacted. Others may have compacted more: what this process still
-        has in memory doesn't end with that.
-        """
-        return self._compacted
 
     def get(self, key: str) -> Entry | None:
         """What the key holds now."""
@@ -181,8 +173,7 @@ class EtcdStore(Store):
         turn = self._turn
         try:
             if self._closing.is_set():
-                msg = f"the store at {self._place} is closed"
-                raise StoreUnavailableError(msg)
+                raise StoreUnavailableError(f"the store at {self._place} is closed")
             yield self._members[turn]
         except grpc.RpcError as error:
             failure = self._explained(error, revision)
@@ -271,8 +262,7 @@ class EtcdStore(Store):
     def _check_going_forward(self) -> None:
         now = self.revision()
         if now < self.feed.revision:
-            msg = f"etcd at {self._place} went back from revision {self.feed.revision} to {now}"
-            raise StoreError(msg)
+            raise StoreError(f"etcd at {self._place} went back from revision {self.feed.revision} to {now}")
 
     def _changes(self, after: int, timeout: float | None = None) -> Iterator[Sequence[Event]]:
         """All changes of all keys after a revision, as they come; what happened at one revision comes together."""
@@ -286,8 +276,7 @@ class EtcdStore(Store):
                     if answer.compact_revision:
                         raise CompactedError(after, answer.compact_revision)
                     if answer.canceled:
-                        msg = f"etcd at {self._place} ended a watch: {answer.cancel_reason}"
-                        raise StoreUnavailableError(msg)
+                        raise StoreUnavailableError(f"etcd at {self._place} ended a watch: {answer.cancel_reason}")
                     if answer.events:
                         yield [_event(event) for event in answer.events]
             finally:

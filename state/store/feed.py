@@ -12,7 +12,6 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from state.store.records import Event, StoreUnavailableError
@@ -114,13 +113,18 @@ class Feed:
             channel.floor = self.revision
             channel.wake(0)
 
+    @property
+    def floor(self) -> int:
+        """The revision after which all that happened is in memory."""
+        return self._all.floor
+
     def since(self, revision: int) -> Sequence[Event]:
         """The events in memory after a revision, for a store that holds the lock."""
         return self._all.since(revision)
 
     def has(self, revision: int) -> bool:
         """Whether all that happened after a revision is in memory, for a store that holds the lock."""
-        return self._all.floor <= revision <= self.revision
+        return self.floor <= revision <= self.revision
 
     def close(self, reason: str) -> None:
         """Tells everybody who reads or waits that there will be no more, and why."""
@@ -285,7 +289,5 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from state.identity import make_uid
 from state.objects import Lease, LeaseSpec, ObjectMeta, replace
 from state.snapshot import Key
 from state.store.base import Store
 from state.store.layout import decode, encode, path_of
 from state.store.records import ABSENT, Entry, Fence, Refused, StoreError, Write
-from state.times import format_micro_time
+from state.times import format_micro_time, format_time
 
 _SECOND = 1_000_000
 #: Fences are no objects: they lie beside them.
@@ -37,8 +38,7 @@ class Terms:
 
     def __post_init__(self) -> None:
         if not 0 < self.retry < self.renew_deadline < self.duration:
-            msg = f"{self}: expected 0 < retry < renew_deadline < duration"
-            raise ValueError(msg)
+            raise ValueError(f"{self}: expected 0 < retry < renew_deadline < duration")
 
 
 class Candidate:
@@ -116,8 +116,7 @@ class Candidate:
             return None
         lease = decode(self._seen.value, self._seen.revision)
         if not isinstance(lease, Lease):
-            msg = f"{self.key} holds a {lease.kind}; expected a Lease"
-            raise StoreError(msg)
+            raise StoreError(f"{self.key} holds a {lease.kind}; expected a Lease")
         return lease
 
     def _lasts(self, lease: Lease | None) -> int:
@@ -147,9 +146,13 @@ class Candidate:
         self.fence = Fence(key, result.revision)
         return True
 
+    def _meta_of_new(self, now: int) -> ObjectMeta:
+        uid = make_uid(Key(Lease.kind, self._meta.namespace, self._meta.name), now)
+        return replace(self._meta, uid=uid, creation_timestamp=format_time(now))
+
     def _write(self, now: int, spec: LeaseSpec) -> bool:
         """Stores the lease, if it is still as it was seen."""
-        lease = self._lease() or Lease(metadata=self._meta)
+        lease = self._lease() or Lease(metadata=self._meta_of_new(now))
         value = encode(replace(lease, spec=spec))
         try:
             if self._seen is None:

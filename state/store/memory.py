@@ -23,37 +23,30 @@ from state.store.records import (
 )
 from state.store.table import Table, changed_since
 
+#: Bytes of history that are kept at most.
+_WINDOW_BYTES = 256 * 2**20
+
 
 class MemoryStore(Store):
     """A table, and the events since the last compaction (which are the feed's).
 
-    ``keep`` is how many revisions of history are kept; 0 keeps all until somebody compacts.
+    ``keep`` is how many revisions of history are kept; 0 keeps all until somebody compacts. ``window_bytes`` bounds
+    them in any case.
     """
 
     shared = False
 
-    def __init__(self, *, keep: int = 0) -> None:
-        self.feed = Feed(FIRST_REVISION)
+    def __init__(self, *, keep: int = 0, window_bytes: int = _WINDOW_BYTES) -> None:
+        self.feed = Feed(FIRST_REVISION, window_bytes)
         self._keep = keep
         self._table = Table()
-        self._compacted = 0
 
     @classmethod
     def at(cls, place: str, *, keep: int = 0) -> MemoryStore:
         """The store of the URL ``memory:``; there is nothing to add to it."""
         if place:
-            msg = f"'memory:{place}' names no store; expected 'memory:' alone"
-            raise StoreError(msg)
+            raise StoreError(f"'memory:{place}' names no store; expected 'memory:' alone")
         return cls(keep=keep)
-
-    def revision(self) -> int:
-        """The revision of the last change."""
-        self.feed.check_open()
-        return self.feed.revision
-
-    def compacted(self) -> int:
-        """The revision at which history begins."""
-        return self._compacted
 
     def get(self, key: str) -> Entry | None:
         """What the key holds now."""
@@ -89,6 +82,7 @@ class MemoryStore(Store):
                     self._table.apply(events[-1:])
                 results.append(refused or events[-1].entry)
             self.feed.append_locked(events, revision)
+            self._compacted = max(self._compacted, self.feed.floor)
         self.compact(overdue(revision, self._compacted, self._keep))
         return results
 

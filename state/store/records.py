@@ -192,18 +192,14 @@ def check(write: Write) -> None:
     """
     key, value, expected, _ = write
     if not key or "\0" in key or LAST in key:
-        msg = f"{key!r} is no key: expected text that is not empty and has neither U+0000 nor U+10FFFF"
-        raise ValueError(msg)
+        raise ValueError(f"{key!r} is no key: expected text that is not empty and has neither U+0000 nor U+10FFFF")
     size = len(key.encode())
     if size > MAX_KEY_BYTES:
-        msg = f"the key {key[:80]!r}… has {size} bytes; at most {MAX_KEY_BYTES} are possible"
-        raise TooLargeError(msg)
+        raise TooLargeError(f"the key {key[:80]!r}… has {size} bytes; at most {MAX_KEY_BYTES} are possible")
     if value is None and expected == ABSENT:
-        msg = f"{key} is to be deleted, and is expected not to exist"
-        raise ValueError(msg)
+        raise ValueError(f"{key} is to be deleted, and is expected not to exist")
     if value is not None and len(value) > MAX_VALUE_BYTES:
-        msg = f"{key} has {len(value)} bytes; at most {MAX_VALUE_BYTES} are possible"
-        raise TooLargeError(msg)
+        raise TooLargeError(f"{key} has {len(value)} bytes; at most {MAX_VALUE_BYTES} are possible")
 
 
 def overdue(revision: int, compacted: int, keep: int) -> int:

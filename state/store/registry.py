@@ -48,17 +48,14 @@ def open_store(url: str, *, keep: int = 0, tls: Tls | None = None) -> Store:
     else:
         found = sorted({point.value for point in entry_points(group=GROUP) if colon and point.name == scheme})
         if not found:
-            msg = f"{url!r} names no store; expected {known()}"
-            raise StoreError(msg)
+            raise StoreError(f"{url!r} names no store; expected {known()}")
         if len(found) > 1:
-            msg = f"{url!r} is ambiguous: {', '.join(found)}"
-            raise StoreError(msg)
+            raise StoreError(f"{url!r} is ambiguous: {', '.join(found)}")
         path = found[0]
     if tls is None:
         return _opener(url, path)(place, keep=keep)
     if scheme in _LOCAL:
-        msg = f"{url!r} is not spoken to over the network; TLS makes no sense there"
-        raise StoreError(msg)
+        raise StoreError(f"{url!r} is not spoken to over the network; TLS makes no sense there")
     return _opener(url, path)(place, keep=keep, tls=tls)
 
 
@@ -75,8 +72,7 @@ def _opener(url: str, path: str) -> Callable[..., Store]:
     try:
         found: object = import_module(module)
     except ImportError as error:
-        msg = f"{url!r} needs {error.name}, which is not installed ({error})"
-        raise StoreError(msg) from error
+        raise StoreError(f"{url!r} needs {error.name}, which is not installed ({error})") from error
     for attribute in attributes.split("."):
         found = getattr(found, attribute)
     return cast("Callable[..., Store]", found)

@@ -63,8 +63,7 @@ class SqliteStore(Store):
 
     def __init__(self, path: str, *, keep: int = 0, window_bytes: int = _WINDOW_BYTES) -> None:
         if not path:
-            msg = "'sqlite:' names no store; expected 'sqlite:PATH'"
-            raise StoreError(msg)
+            raise StoreError("'sqlite:' names no store; expected 'sqlite:PATH'")
         self._path = path
         self._keep = keep
         self._queue: deque[Ticket] = deque()
@@ -113,8 +112,7 @@ class SqliteStore(Store):
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", None)
             kind = StoreFullError if code == sqlite3.SQLITE_FULL else StoreUnavailableError
-            msg = f"{self._path}: {error}"
-            raise kind(msg) from error
+            raise kind(f"{self._path}: {error}") from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -140,15 +138,6 @@ class SqliteStore(Store):
                 self._readers.pop().close()
 
     # -- reading -------------------------------------------------------------------------------------------------------
-
-    def revision(self) -> int:
-        """The revision of the last change that is on disk."""
-        self.feed.check_open()
-        return self.feed.revision
-
-    def compacted(self) -> int:
-        """The revision at which history begins."""
-        return self._compacted
 
     def get(self, key: str) -> Entry | None:
         """What the key holds now."""

@@ -74,14 +74,12 @@ def own(path: str) -> IO[bytes]:
         Path(path).touch(mode=0o600)
         lock = Path(path + ".lock").open("wb")  # noqa: SIM115 - stays open as long as the store
     except OSError as error:
-        msg = f"cannot open {path}: {error.strerror or error}"
-        raise StoreUnavailableError(msg) from error
+        raise StoreUnavailableError(f"cannot open {path}: {error.strerror or error}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        msg = f"{path} is in use by another process"
-        raise StoreUnavailableError(msg) from error
+        raise StoreUnavailableError(f"{path} is in use by another process") from error
     return lock
 
 
@@ -106,8 +104,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         for statement in _SCHEMA:
             connection.execute(statement)
     elif (application, version) != (_APPLICATION, _FORMAT):
-        msg = f"{path} is not a store of this program's format {_FORMAT}"
-        raise StoreUnavailableError(msg)
+        raise StoreUnavailableError(f"{path} is not a store of this program's format {_FORMAT}")
 
 
 def read_file(path: str) -> Page:
@@ -121,8 +118,7 @@ def read_file(path: str) -> Page:
             connection.execute("BEGIN")
             return Page(tuple(sorted(current(connection))), revision_of(connection))
     except sqlite3.Error as error:
-        msg = f"{path} can't be read: {error}"
-        raise StoreUnavailableError(msg) from error
+        raise StoreUnavailableError(f"{path} can't be read: {error}") from error
 
 
 def revision_of(connection: sqlite3.Connection) -> int:
