@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.apply import PatchType, applied, apply, is_report, patched, place, place_key, prepare, prune, update
+from reconciler.apply import applied, apply, place, place_key, prepare, prune, update
+from reconciler.changes import PatchType, is_report, patched
 from reconciler.cycle import Cycle
 from reconciler.drivers.network.base import NetworkDriver
 from reconciler.drivers.runtime.base import RuntimeDriver
@@ -21,6 +22,7 @@ from reconciler.profiles import SchedulerLike, profiles_of
 from reconciler.untyped import DEFINITION, definitions_of
 from rules import Concern, make_concerns
 from rules.admission import ForbiddenError, deletion_problem
+from rules.deletion import unmet
 from rules.placement import Placement
 from rules.scheduling import DEFAULT, Profile
 from rules.strategies import on_create
@@ -40,6 +42,7 @@ OnInvalid = Literal["raise", "skip"]
 Time = int | str
 _INITIAL_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _POLICIES = (None, "Background", "Foreground", "Orphan")
+_PRECONDITIONS = {"uid", "resourceVersion"}
 Nodes = int | str | Sequence[Node]
 
 
@@ -214,16 +217,28 @@ class Reconciler:
                 kept = {*placed, *(place_key(key, definitions) for key in named if key is not None)}
                 prune(self._cycle.ctx, applied(self.ws) - kept)
 
-    def delete(self, target: str | Key, *, policy: str | None = None, grace_period: int | None = None) -> bool:
+    def delete(
+        self,
+        target: str | Key,
+        *,
+        policy: str | None = None,
+        grace_period: int | None = None,
+        preconditions: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Deletes an object as a DELETE request does; False if there is none.
 
         ``policy`` is the propagationPolicy (Background, Foreground, Orphan), ``grace_period`` in seconds.
+        ``preconditions`` are the ``uid`` and the ``resourceVersion`` that the object has to have.
 
         Raises:
-            StateError: there is no such policy, or the object may not be deleted.
+            StateError: there is no such policy or precondition, the object may not be deleted, or isn't the one that
+                is meant.
         """
         if policy not in _POLICIES:
             raise StateError(f"propagation policy {policy!r}: expected Background, Foreground or Orphan")
+        wanted = dict(preconditions or {})
+        if not wanted.keys() <= _PRECONDITIONS or not all(isinstance(each, str | None) for each in wanted.values()):
+            raise StateError(f"preconditions: found {wanted!r}, expected a text as uid, resourceVersion or both")
         key = self._key(target)
         obj = self.ws.get(key)
         if obj is None:
@@ -231,6 +246,10 @@ class Reconciler:
         problem = deletion_problem(obj)
         if problem is not None:
             raise ForbiddenError(key.kind, obj.metadata, problem)
+        revision = obj.metadata.resource_version or ""
+        why = unmet(obj, revision, wanted.get("uid"), wanted.get("resourceVersion"))
+        if why is not None:
+            raise StateError(f"{key}: {why}")
         self._cycle.ctx.because("delete", {"object": str(key)}, "{object} is to be deleted")
         self._cycle.ctx.delete(obj, grace_period, policy=policy)
         return True

@@ -7,36 +7,28 @@ somebody else added.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from reconciler import untyped
-from reconciler.apiserver.patches import json_patch, merge_patch
-from reconciler.apiserver.status import ApiError
-from reconciler.apiserver.strategic import strategic_patch
-from reconciler.limits import too_much
+from reconciler.changes import changed_by, creation_problems, declared, definitions_in, problems_of_new, traits
 from reconciler.merge import three_way_merge
-from reconciler.observed import time_problems
-from rules.admission import ForbiddenError, admit, admit_update, change_problem, deletion_problem
+from rules.admission import ForbiddenError, deletion_problem
 from rules.context import Context
-from rules.strategies import Traits, prepare_create, prepare_status, prepare_update, traits_of, with_status_of
+from rules.registry import InvalidError, prepared
 from state.defaults import default
 from state.dump import dump
-from state.errors import InvalidObject, Problem, StateError
+from state.errors import InvalidObject, Problem
 from state.identity import generated_name
-from state.load import LoadError, Refusal, from_dict
-from state.objects import KINDS, AnyObject, CustomObject, Namespace, Node, Object, ObjectMeta, kind_key, replace
+from state.load import Refusal, from_dict
+from state.objects import KINDS, AnyObject, LimitRange, Namespace, Node, ObjectMeta, kind_key, replace
 from state.snapshot import Key
-from state.validation import validate, validate_update
 from state.workspace import Workspace
 
 if TYPE_CHECKING:
-    from reconciler.apiserver.messages import Merged
     from reconciler.apiserver.resources import Resource
 
-#: RFC 6902, RFC 7386, and Kubernetes' own for its kinds.
-PatchType = Literal["json", "merge", "strategic"]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SYSTEM_FIELDS = (
     "creationTimestamp",
@@ -140,17 +132,13 @@ def prepare(
         key = Key.of(obj)
         try:
             merged = _merged(obj, ws.get(key), untyped.resource_of(obj, known))
-        except InvalidObject as error:
+        except (InvalidObject, InvalidError) as error:
             refused.append(Refusal(origin=str(key), key=key, problems=error.problems))
             continue
         wanted.append(merged)
         if key.kind == untyped.DEFINITION:
             known.insert(0, merged)
     return wanted, refused
-
-
-def _definitions(ws: Workspace) -> Iterable[AnyObject]:
-    return ws.table(untyped.DEFINITION).values()
 
 
 def apply(ctx: Context, wanted: Iterable[AnyObject]) -> None:
@@ -181,29 +169,24 @@ def update(ctx: Context, obj: AnyObject) -> None:
         ForbiddenError: admission doesn't let the change in.
     """
     live = ctx.ws.get(Key.of(obj))
-    problem = None if live is None else change_problem(ctx.ws, obj, live)
-    if problem is not None:
-        raise ForbiddenError(kind_key(obj), obj.metadata, problem)
+    if live is not None:
+        ctx.admission.check(obj, live)
     ctx.update(obj)
 
 
 def _create(ctx: Context, obj: AnyObject) -> None:
-    """Raises ForbiddenError: admission doesn't let it in."""
-    traits = _traits(obj, untyped.resource_of(obj, _definitions(ctx.ws)))
-    if traits.is_counted:
-        obj = replace(obj, metadata=replace(obj.metadata, generation=1))
-    ctx.create(admit(ctx.ws, default(prepare_create(traits, obj, ctx.now))))
+    """Stores a new object that was found valid; a LimitRange may make something else of it.
+
+    Raises:
+        ForbiddenError: admission doesn't let it in, or what that has made of it isn't valid.
+    """
+    resource = untyped.resource_of(obj, definitions_in(ctx.ws))
+    problems = problems_of_new(resource) if ctx.ws.table(LimitRange.kind) else _nothing_wrong
+    ctx.create(prepared(traits(obj, resource), obj, ctx.now), problems)
 
 
-def _traits(obj: AnyObject, resource: Resource | None) -> Traits:
-    return traits_of(type(obj)) if resource is None else resource.traits
-
-
-def _declared(obj: AnyObject, resource: Resource | None) -> Merged | None:
-    """What declares the merge keys of an object's lists."""
-    if isinstance(obj, Object):
-        return type(obj)
-    return None if resource is None else resource.merged
+def _nothing_wrong(_: AnyObject) -> tuple[Problem, ...]:
+    return ()
 
 
 def applied(ws: Workspace) -> set[Key]:
@@ -234,37 +217,25 @@ def _merged(obj: AnyObject, live: AnyObject | None, resource: Resource | None) -
     """The object as it is to be stored, before admission.
 
     Raises:
-        InvalidObject: it isn't valid.
+        InvalidObject, InvalidError: it isn't valid.
     """
     manifest = _manifest(obj)
     if live is None:
-        wanted = default(untyped.completed(from_dict(_with_last_applied(manifest, manifest)), resource))
-        problems = (*validate(wanted), *untyped.problems(wanted, None, resource), *too_much(wanted))
-    else:
-        last = _last_applied(live)
-        before = dump(live)
-        merged = three_way_merge(last, manifest, before, _declared(live, resource))
-        if last != manifest:
-            merged = _with_last_applied(merged, manifest)
-        elif merged == before:
-            return live
-        new = untyped.completed(from_dict(merged), resource)
-        wanted = _changed(new, live, resource)
-        if isinstance(new, Node):  # nobody else reports how it is
-            wanted = prepare_status(traits_of(Node), new, wanted)
-        problems = (*_problems(wanted, live, resource), *too_much(wanted))
-    if problems:
-        raise InvalidObject(problems)
-    return wanted
-
-
-def _changed(new: AnyObject, live: AnyObject, resource: Resource | None) -> AnyObject:
-    """What an update with a new object makes of the live one, before it is checked."""
-    return prepare_update(_traits(live, resource), admit_update(default(new)), live)
-
-
-def _problems(new: AnyObject, live: AnyObject, resource: Resource | None) -> tuple[Problem, ...]:
-    return (*validate(new), *validate_update(new, live), *untyped.problems(new, live, resource))
+        new = default(untyped.completed(from_dict(_with_last_applied(manifest, manifest)), resource))
+        problems = creation_problems(new, resource)
+        if problems:
+            raise InvalidError(new, problems)
+        return new
+    last = _last_applied(live)
+    before = dump(live)
+    merged = three_way_merge(last, manifest, before, declared(live, resource))
+    if last != manifest:
+        merged = _with_last_applied(merged, manifest)
+    elif merged == before:
+        return live
+    new = untyped.completed(from_dict(merged), resource)
+    parts = {"spec", "status"} if isinstance(new, Node) else {"spec"}  # nobody else reports how a node is
+    return changed_by(new, live, resource, parts)
 
 
 def _manifest(obj: AnyObject) -> dict[str, Any]:
@@ -294,64 +265,6 @@ def _with_last_applied(document: dict[str, Any], manifest: dict[str, Any]) -> di
     metadata = document["metadata"]
     annotations = {**metadata.get("annotations", {}), LAST_APPLIED: text}
     return {**document, "metadata": {**metadata, "annotations": annotations}}
-
-
-def patched(ws: Workspace, key: Key, patch: Any, form: PatchType = "merge") -> AnyObject:
-    """An object with a patch applied, defaulted and checked. Writes nothing.
-
-    What it says of the status is reported, as a kubelet would; the rest is an update.
-
-    Raises:
-        InvalidObject: the object would not be valid.
-        StateError: there is no such object, the patch makes no sense, means another revision of the object, or changes
-            what it is.
-    """
-    live = ws.get(key)
-    if live is None:
-        msg = f"there is no {key}"
-        raise StateError(msg)
-    before = dump(live)
-    resource = untyped.resource_of(live, _definitions(ws))
-    document = _with_patch(key, before, patch, form, _declared(live, resource))
-    new = untyped.completed(from_dict(document), resource)
-    if Key.of(new) != key or new.metadata.uid != live.metadata.uid:
-        msg = f"{key}: a patch cannot change kind, namespace, name or uid"
-        raise StateError(msg)
-    if new.metadata.resource_version != live.metadata.resource_version:
-        meant, found = new.metadata.resource_version, live.metadata.resource_version
-        msg = f"{key}: the object has been modified: the patch is for resourceVersion {meant}, it is at {found}"
-        raise StateError(msg)
-    traits = _traits(live, resource)
-    parts = {name for name in {*before, *document} if before.get(name) != document.get(name)}
-    wanted = live if parts == {"status"} and traits.has_status else _changed(new, live, resource)
-    if "status" in parts and traits.has_status:
-        wanted = prepare_status(traits, new, wanted)
-    problems = (*_problems(wanted, live, resource), *time_problems(wanted), *too_much(wanted))
-    if problems:
-        raise LoadError([Refusal(origin=str(key), key=key, problems=problems)])
-    return wanted
-
-
-def is_report(new: AnyObject, live: AnyObject) -> bool:
-    """Whether an object says nothing new but in its status, if at all."""
-    has_status = isinstance(live, CustomObject) or traits_of(type(live)).has_status
-    return (with_status_of(new, live) if has_status else new) == live
-
-
-def _with_patch(key: Key, document: dict[str, Any], patch: Any, form: PatchType, kind: Merged | None) -> dict[str, Any]:
-    """Raises StateError: the patch makes no sense."""
-    try:
-        if form == "json" and isinstance(patch, list):
-            return json_patch(document, patch)
-        if form == "merge" and isinstance(patch, dict):
-            return merge_patch(document, patch)
-        if form == "strategic" and isinstance(patch, dict) and kind is not None:
-            return strategic_patch(document, patch, kind)
-    except ApiError as error:
-        msg = f"{key}: {error.message}"
-        raise StateError(msg) from error
-    msg = f"{key}: expected a patch of form json (a list), merge (an object) or, but for custom resources, strategic"
-    raise StateError(msg)
 
 
 def ensure_namespace(ctx: Context, obj: AnyObject) -> None:

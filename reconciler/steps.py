@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.apply import PatchType
+from reconciler.changes import PatchType
 from reconciler.simulation import Simulation
 from rules.actions import Action, Event
 from state.dump import dump
@@ -135,14 +135,18 @@ def _status(simulation: Simulation, argument: Any, path: str) -> None:
 
 
 def _delete(simulation: Simulation, argument: Any, path: str) -> None:
+    """The fields are those of a v1 DeleteOptions."""
     key, fields = _target(simulation, argument, path)
-    _only(fields, path, "propagationPolicy", "gracePeriodSeconds")
+    _only(fields, path, "propagationPolicy", "gracePeriodSeconds", "preconditions")
     policy, grace = fields.get("propagationPolicy"), fields.get("gracePeriodSeconds")
     if policy is not None and not isinstance(policy, str):
         raise StepError(f"{path}.propagationPolicy", "expected Background, Foreground or Orphan")
     if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool)):
         raise StepError(f"{path}.gracePeriodSeconds", "expected a whole number of seconds")
-    if not simulation.loop.delete(key, policy=policy, grace_period=grace):
+    wanted = fields.get("preconditions")
+    if not isinstance(wanted, dict | None):
+        raise StepError(f"{path}.preconditions", "expected an object with uid, resourceVersion or both")
+    if not simulation.loop.delete(key, policy=policy, grace_period=grace, preconditions=wanted):
         raise StepError(path, f"there is no {key}")
 
 

@@ -7,14 +7,14 @@ along: most plans have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace as changed
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from state.dump import dump
-from state.errors import InvalidObject, Problem
+from state.errors import InvalidObject, Problem, unknown_field
 from state.objects import AnyObject, CustomObject, Object, kind_key
 
 if TYPE_CHECKING:
@@ -105,12 +105,6 @@ def completed(obj: AnyObject, resource: Resource | None) -> AnyObject:
     whole, unknown = found
     if unknown:
         raise InvalidObject(
-            Problem(each.path, f'strict decoding error: unknown field "{each.path}"', "Forbidden") for each in unknown
+            Problem(each.path, f"strict decoding error: {unknown_field(each.path)}", "Forbidden") for each in unknown
         )
     return whole
-
-
-def problems(new: AnyObject, old: AnyObject | None, resource: Resource | None) -> Iterator[Problem]:
-    """What of an object isn't allowed, or not as a change of the old one."""
-    if resource is not None:
-        yield from resource.problems(new, old)

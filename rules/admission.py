@@ -1,14 +1,14 @@
 """What a cluster's default admission plug-ins add to a new object, beyond the static defaults of its type, and what
-they don't let in.
+they don't let in. ``rules.plugins`` has them in their order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from rules.limits import limit_pod, limit_problem
-from rules.quota_ledger import Ledger
-from rules.quota_usage import asked_of, is_in_scope, plural_of, refusal, unknown, unsaid
+from rules.quota_usage import plural_of
 from rules.taints import NOT_READY, UNREACHABLE
 from state import quantity
 from state.errors import StateError
@@ -18,18 +18,17 @@ from state.objects import (
     LimitRange,
     Namespace,
     ObjectMeta,
+    PersistentVolume,
     PersistentVolumeClaim,
     Pod,
     PodSpec,
     PriorityClass,
-    ResourceQuota,
     StorageClass,
     Toleration,
     kind_key,
     replace,
 )
 from state.qos import qos_class
-from state.workspace import Workspace
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
 
@@ -44,6 +43,12 @@ ADMITTING = frozenset({"LimitRange", "Namespace", "PriorityClass", "ResourceQuot
 _NO_RESIZE = (
     "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
 )
+_PREEMPTS = "PreemptLowerPriority"
+#: Finalizers by which what is in use isn't removed.
+PROTECTION = {
+    PersistentVolume.kind: "kubernetes.io/pv-protection",
+    PersistentVolumeClaim.kind: "kubernetes.io/pvc-protection",
+}
 #: Namespaces that can't be deleted.
 _IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
 #: The classes that every cluster has.
@@ -54,19 +59,31 @@ SYSTEM_CLASSES = {
 
 
 class ForbiddenError(StateError):
-    """A new object that isn't let in. ``subject`` is what is said about any object of its kind that has no name yet,
-    ``quietly`` whether its controller is to say nothing of it.
+    """An object that isn't let in. ``why`` doesn't name it, ``name`` is what it is called, and ``subject`` what is said
+    about any object of its kind that has no name yet. ``causes`` are those of the API's answer; ``quietly`` says
+    whether a controller is to say nothing of it.
     """
 
-    def __init__(self, kind: str, meta: ObjectMeta, why: str, *, quietly: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        meta: ObjectMeta,
+        why: str,
+        *,
+        causes: Sequence[Mapping[str, str]] = (),
+        quietly: bool = False,
+    ) -> None:
         base = meta.generate_name or meta.name
-        name = meta.name or base
-        if not is_generated(name, base):  # pods of a StatefulSet have a name beside the base of one
-            base = name
-        super().__init__(f'{plural_of(kind)} "{name}" is forbidden: {why}')
-        self.subject = f'{plural_of(kind)} "{base}" is forbidden: {why}'
-        self.quietly = quietly
-        self.kind, self.name = kind, meta.name
+        self.kind, self.name, self.why = kind, meta.name or base, why
+        self.causes, self.quietly = causes, quietly
+        if not is_generated(self.name, base):  # pods of a StatefulSet have a name beside the base of one
+            base = self.name
+        super().__init__(self.told(self.name))
+        self.subject = self.told(base)
+
+    def told(self, name: str) -> str:
+        """The sentence about an object of that name."""
+        return f'{plural_of(self.kind)} "{name}" is forbidden: {self.why}'
 
 
 class Lookup(Protocol):
@@ -82,8 +99,8 @@ class Lookup(Protocol):
 def admit(ws: Lookup, obj: AnyObject) -> AnyObject:
     """The object as it would be stored.
 
-    The plug-ins are LimitRanger, Priority, ServiceAccount, DefaultTolerationSeconds and DefaultStorageClass. No token
-    volume is added: no token is issued here.
+    The plug-ins are LimitRanger, Priority, DefaultTolerationSeconds, DefaultStorageClass and
+    StorageObjectInUseProtection; and of ServiceAccount the name, for whoever has no accounts.
 
     Raises:
         ForbiddenError: it names a PriorityClass that doesn't exist.
@@ -93,8 +110,11 @@ def admit(ws: Lookup, obj: AnyObject) -> AnyObject:
     if isinstance(obj, PersistentVolumeClaim) and obj.spec.storage_class_name is None:
         name = default_storage_class(ws)
         if name is not None:
-            return replace(obj, spec=replace(obj.spec, storage_class_name=name))
-    return obj
+            obj = replace(obj, spec=replace(obj.spec, storage_class_name=name))
+    finalizer = PROTECTION.get(kind_key(obj))
+    if finalizer is None or finalizer in obj.metadata.finalizers:
+        return obj
+    return replace(obj, metadata=replace(obj.metadata, finalizers=(*obj.metadata.finalizers, finalizer)))
 
 
 def admit_update(obj: AnyObject) -> AnyObject:
@@ -110,14 +130,13 @@ def admit_pod(ws: Lookup, pod: Pod) -> Pod:
     with.
 
     Raises:
-        ForbiddenError: it names a PriorityClass that doesn't exist.
+        ForbiddenError: as ``admit``.
     """
     ranges = ranges_of(ws, pod.metadata.namespace)
     if ranges:
         pod = limit_pod(pod, ranges)
-    name = pod.spec.priority_class_name
-    if name and _priority_class(ws, name) is None:
-        raise ForbiddenError(Pod.kind, pod.metadata, f"no PriorityClass with name {name} was found")
+    if pod.spec.priority_class_name:
+        _check_class(pod, _priority_class(ws, pod.spec.priority_class_name))
     spec = admit_pod_spec(ws, pod.spec)
     status = replace(pod.status, phase=pod.status.phase or "Pending", qos_class=pod.status.qos_class or qos_class(spec))
     return replace(pod, spec=spec, status=status)
@@ -131,7 +150,7 @@ _REMEMBERED = 4096
 
 def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
     """The pod spec after admission; the very same object if nothing is to be added."""
-    priority_class = _priority_class(ws, spec.priority_class_name) if spec.priority is None else None
+    priority_class = _priority_class(ws, spec.priority_class_name)
     known = _admitted.get(id(spec))
     if known is not None and known[1] is priority_class:
         return known[2]
@@ -146,17 +165,57 @@ def _admit_pod_spec(spec: PodSpec, priority_class: PriorityClass | None) -> PodS
     changes: dict[str, object] = {}
     if not spec.service_account_name:
         changes["service_account_name"] = changes["service_account"] = "default"
-    tolerations = (*spec.tolerations, *_missing_tolerations(spec.tolerations))
-    if len(tolerations) != len(spec.tolerations):
-        changes["tolerations"] = tolerations
+    missing = _missing_tolerations(spec.tolerations)
+    if missing:
+        changes["tolerations"] = (*spec.tolerations, *missing)
+    if spec.priority not in (None, _computed(priority_class)[0]):
+        priority_class = None
+    priority, policy = _computed(priority_class)
     if spec.priority is None:
-        changes["priority"] = 0 if priority_class is None else priority_class.value
-        policy = None if priority_class is None else priority_class.preemption_policy
-        if spec.preemption_policy is None:
-            changes["preemption_policy"] = policy or "PreemptLowerPriority"
-        if priority_class is not None and not spec.priority_class_name:
-            changes["priority_class_name"] = priority_class.metadata.name
+        changes["priority"] = priority
+    if priority_class is not None and not spec.priority_class_name:
+        changes["priority_class_name"] = priority_class.metadata.name
+    if spec.preemption_policy is None:
+        changes["preemption_policy"] = policy
     return replace(spec, **changes) if changes else spec
+
+
+def _computed(priority_class: PriorityClass | None) -> tuple[int, str]:
+    """The priority and the preemption policy of pods of a class; of those without any."""
+    if priority_class is None:
+        return 0, _PREEMPTS
+    return priority_class.value, priority_class.preemption_policy or _PREEMPTS
+
+
+def check_priority(ws: Lookup, pod: Pod) -> None:
+    """Priority: a pod may say of its priority only what its class does. A plan takes a pod at its word instead: the
+    classes of the cluster that it comes from needn't be there.
+
+    Raises:
+        ForbiddenError: it says something else, or names a class that doesn't exist.
+    """
+    spec = pod.spec
+    if spec.priority is None and spec.preemption_policy is None:
+        return
+    priority_class = _priority_class(ws, spec.priority_class_name)
+    _check_class(pod, priority_class)
+    priority, policy = _computed(priority_class)
+    for what, said, right in (
+        ("integer value of priority", spec.priority, priority),
+        ("string value of PreemptionPolicy", spec.preemption_policy, policy),
+    ):
+        if said is not None and said != right:
+            why = (
+                f"the {what} ({said}) must not be provided in pod spec; priority admission controller computed {right} "
+                "from the given PriorityClass name"
+            )
+            raise ForbiddenError(Pod.kind, pod.metadata, why)
+
+
+def _check_class(pod: Pod, found: PriorityClass | None) -> None:
+    name = pod.spec.priority_class_name
+    if name and found is None:
+        raise ForbiddenError(Pod.kind, pod.metadata, f"no PriorityClass with name {name} was found")
 
 
 def ranges_of(ws: Lookup, namespace: str) -> list[LimitRange]:
@@ -251,55 +310,3 @@ def _resize_problem(ws: Lookup, new: PersistentVolumeClaim, old: PersistentVolum
 def _size(claim: PersistentVolumeClaim) -> quantity.QuantityLike | None:
     resources = claim.spec.resources
     return None if resources is None else resources.requests.get("storage")
-
-
-class Admission:
-    """What the plug-ins that say no have against what is created in a workspace: NamespaceLifecycle, LimitRanger,
-    Priority and ResourceQuota.
-
-    ``charges`` is for a control plane beside an API server: both write what they take of a quota into its status, and
-    go by what stands there. A plan has nobody beside it and goes by the objects.
-    """
-
-    def __init__(self, ws: Workspace, *, charges: bool = False) -> None:
-        self._ws, self._charges = ws, charges
-        self.ledger = Ledger(ws)
-
-    def __call__(self, obj: AnyObject) -> AnyObject:
-        """A new object, which has its name, as it is stored.
-
-        Raises:
-            ForbiddenError: it isn't.
-        """
-        namespace = self._ws.find(Namespace, "", obj.metadata.namespace)
-        if namespace is not None and (why := terminating(namespace)):
-            raise ForbiddenError(kind_key(obj), obj.metadata, why, quietly=True)
-        obj = self._completed(obj)
-        if self._ws.table(LimitRange.kind) or isinstance(obj, PriorityClass):
-            problem = creation_problem(self._ws, obj)
-            if problem is not None:
-                raise ForbiddenError(kind_key(obj), obj.metadata, problem)
-        if self._ws.table(ResourceQuota.kind):
-            self._check_quotas(obj)
-        return obj
-
-    def _completed(self, obj: AnyObject) -> AnyObject:
-        """The object with what is added to it where it is made. Raises ForbiddenError: it isn't made."""
-        return obj
-
-    def _check_quotas(self, obj: AnyObject) -> None:
-        """Every quota has to have room; only then each is charged."""
-        charged = []
-        for quota in self._ws.objects(ResourceQuota):
-            if quota.metadata.namespace != obj.metadata.namespace or not is_in_scope(quota, obj):
-                continue
-            used = quota.status.used if self._charges else self.ledger.used(quota)
-            asked = asked_of(quota, self.ledger.usage(obj))
-            problem = unsaid(quota, obj) or unknown(quota, asked, used) or refusal(quota, asked, used)
-            if problem is not None:
-                raise ForbiddenError(kind_key(obj), obj.metadata, problem)
-            total = {name: quantity.add(used[name], amount) for name, amount in asked.items()}
-            charged.append((quota, {**used, **total}))
-        if self._charges:
-            for quota, used in charged:
-                self._ws.put(replace(quota, status=replace(quota.status, used=used)))

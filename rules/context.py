@@ -12,10 +12,12 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Fact, Note, Reason, Update, UpdateStatus
-from rules.admission import Admission, ForbiddenError
+from rules.admission import ForbiddenError
 from rules.deletion import deletion, is_over
 from rules.engine import Rule
-from rules.strategies import COUNTED, counted, on_create, on_update, traits_of
+from rules.plugins import Admission
+from rules.registry import Problems, created, problems_of_made
+from rules.strategies import COUNTED, counted, on_update, traits_of
 from state.errors import StateError
 from state.identity import generated_name, make_uid
 from state.objects import (
@@ -54,7 +56,7 @@ class Context:
         self.notes: dict[Subject, Note] = {}
         #: When a subject is to be looked at again though nothing changed; outlives the cycle.
         self.wakeups: dict[Subject, int] = {}
-        #: What becomes of a new object before it is stored, or why it isn't.
+        #: Who has a say in what is written.
         self.admission = Admission(ws)
         #: Why a subject doesn't have what it was to have, if that wasn't let in; outlives the cycle.
         self.refusals: dict[Subject, str] = {}
@@ -138,12 +140,21 @@ class Context:
 
     # -- writes --------------------------------------------------------------------------------------------------------
 
-    def create(self, obj: ObjectT) -> ObjectT:
+    def create(self, obj: ObjectT, problems: Problems = problems_of_made) -> ObjectT:
         """Stores a new object with uid, creation time and, from ``generateName``, a name; returns it as stored.
 
         Raises:
-            ForbiddenError: admission doesn't let it in.
+            ForbiddenError: it isn't let in, or isn't valid.
         """
+        new: Any = created(obj, self.admission, self._identified, problems)
+        if isinstance(new, Pod):
+            new = self._sharing(new)
+        stored: ObjectT = self.ws.put(new)
+        self.actions.append(Create(target=Key.of(stored), reason=self._reason, object=stored))
+        return stored
+
+    def _identified(self, obj: AnyObject) -> AnyObject:
+        """The new object with all that says which one it is."""
         meta = obj.metadata
         name = meta.name or self._generate(kind_key(obj), meta)
         key = Key(kind_key(obj), meta.namespace, name)
@@ -155,12 +166,7 @@ class Context:
             fresh["creation_timestamp"] = format_time(self.now)
         if meta.generation is None and traits_of(type(obj)).is_counted:
             fresh["generation"] = 1
-        new: Any = self.admission(on_create(replace(obj, metadata=replace(meta, **fresh))))
-        if isinstance(new, Pod):
-            new = self._sharing(new)
-        stored: ObjectT = self.ws.put(new)
-        self.actions.append(Create(target=key, reason=self._reason, object=stored))
-        return stored
+        return replace(obj, metadata=replace(meta, **fresh))
 
     def _sharing(self, pod: Pod) -> Pod:
         """The pod with the spec of the last one created, if it is equal: pods of one template hold one object.

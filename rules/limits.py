@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from rules.pod_resources import amounts, of_containers
 from state.objects import (
@@ -78,8 +79,8 @@ def _of_claim(claim: PersistentVolumeClaim, limits: LimitRange) -> Iterator[str]
     requests = {} if claim.spec.resources is None else claim.spec.resources.requests
     for item in limits.spec.limits:
         if item.type == "PersistentVolumeClaim":
-            yield from _too_little(item, requests, {})
-            yield from _requests_too_much(item, requests)
+            yield from _beyond("minimum", item.type, item.min, ("request", requests))
+            yield from _beyond("maximum", item.type, item.max, ("request", requests))
 
 
 def _of_pod(pod: Pod, limits: LimitRange) -> Iterator[str]:
@@ -92,44 +93,22 @@ def _of_pod(pod: Pod, limits: LimitRange) -> Iterator[str]:
         else:
             continue
         for requests, most in asked:
-            yield from _too_little(item, requests, most)
-            yield from _too_much(item, requests, most)
+            yield from _beyond("minimum", item.type, item.min, ("request", requests), ("limit", most))
+            yield from _beyond("maximum", item.type, item.max, ("limit", most), ("request", requests))
             yield from _too_far_apart(item, requests, most)
 
 
-def _too_little(item: LimitRangeItem, requests: Resources, limits: Resources) -> Iterator[str]:
-    for name, bound in sorted(item.min.items()):
-        request, limit = requests.get(name), limits.get(name)
-        least = f"minimum {name} usage per {item.type} is {canonical(bound)}"
-        if request is None:
-            yield f"{least}.  No request is specified"
-        elif compare(request, bound) < 0:
-            yield f"{least}, but request is {canonical(request)}"
-        elif limit is not None and compare(limit, bound) < 0:
-            yield f"{least}, but limit is {canonical(limit)}"
-
-
-def _too_much(item: LimitRangeItem, requests: Resources, limits: Resources) -> Iterator[str]:
-    for name, bound in sorted(item.max.items()):
-        request, limit = requests.get(name), limits.get(name)
-        most = f"maximum {name} usage per {item.type} is {canonical(bound)}"
-        if limit is None:
-            yield f"{most}.  No limit is specified"
-        elif compare(limit, bound) > 0:
-            yield f"{most}, but limit is {canonical(limit)}"
-        elif request is not None and compare(request, bound) > 0:
-            yield f"{most}, but request is {canonical(request)}"
-
-
-def _requests_too_much(item: LimitRangeItem, requests: Resources) -> Iterator[str]:
-    """A claim has requests alone."""
-    for name, bound in sorted(item.max.items()):
-        request = requests.get(name)
-        most = f"maximum {name} usage per {item.type} is {canonical(bound)}"
-        if request is None:
-            yield f"{most}.  No request is specified"
-        elif compare(request, bound) > 0:
-            yield f"{most}, but request is {canonical(request)}"
+def _beyond(what: str, kind: str, bounds: Resources, *given: tuple[str, Resources]) -> Iterator[str]:
+    """What is under a minimum, or over a maximum; the first of what is given has to be."""
+    sign = -1 if what == "minimum" else 1
+    for name, bound in sorted(bounds.items()):
+        start = f"{what} {name} usage per {kind} is {canonical(bound)}"
+        first, present = given[0]
+        if name not in present:
+            yield f"{start}.  No {first} is specified"
+            continue
+        over = ((word, found[name]) for word, found in given if name in found and compare(found[name], bound) == sign)
+        yield from (f"{start}, but {word} is {canonical(amount)}" for word, amount in islice(over, 1))
 
 
 def _too_far_apart(item: LimitRangeItem, requests: Resources, limits: Resources) -> Iterator[str]:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import orjson
 
 from reconciler.apiserver import wire
-from reconciler.apiserver.admission import Admission
 from reconciler.apiserver.options import DeleteOptions, WriteOptions
 from reconciler.apiserver.policies.configured import Configured
 from reconciler.apiserver.resources import Place, Resource
-from reconciler.apiserver.status import ApiError, conflict, modified, not_found, success
+from reconciler.apiserver.status import ApiError, conflict, forbidden, modified, not_found, success
 from reconciler.apiserver.storage import Storage, Stored
 from reconciler.apiserver.writer import ATTEMPTS, is_race
-from rules.deletion import deletion
+from rules.admission import deletion_problem
+from rules.deletion import deletion, unmet
 
 #: Kinds of which a DELETE answers with what was deleted; of the others it says so with a Status.
 _RETURNED = frozenset(
@@ -54,10 +54,8 @@ class Deleted(NamedTuple):
 class Deleter:
     """Deletes objects of any resource."""
 
-    def __init__(
-        self, storage: Storage, admission: Admission, configured: Configured, clock: Callable[[], int]
-    ) -> None:
-        self._storage, self._admission, self._configured, self._clock = storage, admission, configured, clock
+    def __init__(self, storage: Storage, configured: Configured, clock: Callable[[], int]) -> None:
+        self._storage, self._configured, self._clock = storage, configured, clock
 
     def delete(self, place: Place, options: DeleteOptions) -> Deleted:
         """Deletes an object, or begins to.
@@ -69,8 +67,7 @@ class Deleter:
             live = self._storage.get(place.resource, place.namespace, place.name)
             if live is None:
                 raise not_found(*place.about)
-            self._admission.check_deleted(place.resource, live.object)
-            _check_preconditions(place, live, options)
+            _check(place, live, options)
             written = WriteOptions(dry_run=options.dry_run, user=options.user)
             attempt = self._configured.attempt("DELETE", place, written)
             if attempt is not None:
@@ -96,18 +93,12 @@ class Deleter:
         return Deleted(self._storage.update(resource, new, live), is_gone=False, accepted=accepted)
 
 
-def _check_preconditions(place: Place, live: Stored, options: DeleteOptions) -> None:
-    meta, resource = live.object.metadata, place.resource
-    about = (resource.kind, resource.group, place.name)  # BeforeDelete names the kind here, not the resource
-    if options.uid is not None and options.uid != meta.uid:
-        raise conflict(
-            *about,
-            f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.uid}). The object "
-            "might have been deleted and then recreated",
-        )
-    if options.revision is not None and options.revision != str(live.revision):
-        raise conflict(
-            *about,
-            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in "
-            f"record ({live.revision}). The object might have been modified",
-        )
+def _check(place: Place, live: Stored, options: DeleteOptions) -> None:
+    """Raises ApiError: the object may not be deleted, or isn't the one that is meant."""
+    resource = place.resource
+    why = deletion_problem(live.object)
+    if why is not None:
+        raise forbidden(resource.plural, resource.group, place.name, why)
+    why = unmet(live.object, str(live.revision), options.uid, options.revision)
+    if why is not None:  # BeforeDelete names the kind here, not the resource
+        raise conflict(resource.kind, resource.group, place.name, why)

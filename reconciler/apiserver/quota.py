@@ -1,21 +1,19 @@
-"""ResourceQuota admission: what is created, or asks for more, must fit into every quota of its namespace. It is charged
-before it is stored, so that of two that come at once only one gets the last place.
+"""ResourceQuota admission over a store: what is asked for is charged before it is stored, so that of two that come at
+once only one gets the last place.
 """
 
 from __future__ import annotations
 
 from reconciler.apiserver.locks import Lock
 from reconciler.apiserver.resources import Place, Resource
-from reconciler.apiserver.status import ApiError, forbidden, modified
+from reconciler.apiserver.status import ApiError, modified
 from reconciler.apiserver.storage import Storage, Stored
-from rules.quota_usage import asked_of, is_in_scope, refusal, unknown, unsaid, usage_of
-from state import quantity
-from state.objects import AnyObject, PersistentVolumeClaim, Pod, ResourceQuota, Service, replace
+from rules.plugins import asks_of, charged
+from rules.quota_usage import usage_of
+from state.objects import AnyObject, ResourceQuota, replace
 
 #: Attempts to charge a quota that others charge, too: the control plane, and other servers on the same store.
 _ATTEMPTS = 100
-#: Kinds of which a change can ask for more.
-_GROWING = (PersistentVolumeClaim, Pod, Service)
 
 
 class QuotaAdmission:
@@ -25,39 +23,34 @@ class QuotaAdmission:
         self._storage = storage
         self._lock = Lock()
 
-    def charge(self, resource: Resource, obj: AnyObject, old: AnyObject | None = None, *, dry_run: bool) -> None:
+    def charge(self, new: AnyObject, old: AnyObject | None, *, dry_run: bool) -> None:
         """Charges an object that is about to be created, or what a changed one asks for beyond the old one.
 
         Raises:
-            ApiError: a quota has no room for it.
+            ForbiddenError: a quota has no room for it.
+            ApiError: others charge a quota all the time.
         """
-        quotas = self._storage.registry.of_table(ResourceQuota.kind)
-        if quotas is None or not obj.metadata.namespace or obj.kind == "Event":
+        quotas, namespace = self._storage.registry.of_table(ResourceQuota.kind), new.metadata.namespace
+        if quotas is None or not namespace:
             return
-        if old is not None and not isinstance(obj, _GROWING):
-            return
-        found = [
-            stored
-            for stored in self._storage.all(quotas, obj.metadata.namespace)
-            if isinstance(stored.object, ResourceQuota) and is_in_scope(stored.object, obj)
-        ]
+        stored = (each.object for each in self._storage.all(quotas, namespace))
+        found = [each for each in stored if isinstance(each, ResourceQuota) and asks_of(each, new, old)]
         if not found:
             return
         with self._lock:
-            for stored in found:
-                self._charge(
-                    Place(quotas, obj.metadata.namespace, stored.object.metadata.name), resource, obj, old, dry_run
-                )
+            for quota in found:
+                self._charge(Place(quotas, namespace, quota.metadata.name), new, old, dry_run=dry_run)
 
-    def _charge(self, place: Place, resource: Resource, obj: AnyObject, old: AnyObject | None, dry_run: bool) -> None:
+    def _charge(self, place: Place, new: AnyObject, old: AnyObject | None, *, dry_run: bool) -> None:
         for _ in range(_ATTEMPTS):
             live = self._storage.get(*place[:3])
             if live is None or not isinstance(live.object, ResourceQuota):
                 return
-            charged = _charged(live.object, resource, obj, old)
-            if dry_run or charged is live.object:
+            quota = live.object
+            used = charged(quota, quota.status.used, usage_of, new, old)
+            if dry_run or used is quota.status.used:
                 return
-            if self._stored(place.resource, charged, live):
+            if self._stored(place.resource, replace(quota, status=replace(quota.status, used=used)), live):
                 return
         raise modified(*place.about)
 
@@ -70,20 +63,3 @@ class QuotaAdmission:
                 raise
             return False
         return True
-
-
-def _charged(quota: ResourceQuota, resource: Resource, obj: AnyObject, old: AnyObject | None) -> ResourceQuota:
-    """The quota with an object's part of it taken; the same if it takes none.
-
-    Raises:
-        ApiError: it has no room, or can't tell.
-    """
-    asked = asked_of(quota, usage_of(obj), None if old is None else usage_of(old))
-    used = quota.status.used
-    why = (unsaid(quota, obj) if old is None else None) or unknown(quota, asked, used) or refusal(quota, asked, used)
-    if why is not None:
-        raise forbidden(resource.plural, resource.group, obj.metadata.name, why)
-    if not asked:
-        return quota
-    total = {name: quantity.add(used[name], amount) for name, amount in asked.items()}
-    return replace(quota, status=replace(quota.status, used={**used, **total}))

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.apiserver import certificate_hands, chance, pod_parts, wire
 from reconciler.apiserver.addressed import check_revision, named, other_uid, placed
-from reconciler.apiserver.admission import Admission
+from reconciler.apiserver.admission import Admission, Requested, refusal
 from reconciler.apiserver.allocation import ServiceAllocator
 from reconciler.apiserver.decode import Decoded, Decoder
 from reconciler.apiserver.options import WriteOptions, parse_put_revision
 from reconciler.apiserver.policies.configured import Configured
-from reconciler.apiserver.rbac import User
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import (
     ApiError,
-    already_exists,
     conflict,
     internal,
-    invalid,
     modified,
     not_found,
 )
 from reconciler.apiserver.storage import Storage, Stored
-from rules import strategies
+from rules import registry, strategies
+from rules.admission import ForbiddenError
 from rules.deletion import is_over
 from state.defaults import default
+from state.errors import Problem
 from state.identity import generated_name
-from state.objects import AnyObject, DaemonSet, Namespace, ObjectMeta, Service, replace
+from state.objects import AnyObject, DaemonSet, Namespace, Service, replace
 from state.store.records import Fence
 from state.times import format_time
 from state.validation import validate
+
+if TYPE_CHECKING:
+    from reconciler.apiserver.apply_patch import ManagedFields
+    from reconciler.apiserver.rbac_escalation import Escalation
 
 #: Attempts to store a change that others get in before.
 ATTEMPTS = 10
@@ -63,57 +67,6 @@ class Written(NamedTuple):
     is_new: bool = False
 
 
-class FieldManagement(Protocol):
-    """Who owns which field (``metadata.managedFields``), and server-side apply. Pure: time is an argument."""
-
-    def updated(  # noqa: PLR0917 - what a record of a change consists of
-        self,
-        resource: Resource,
-        live: AnyObject | None,
-        new: AnyObject,
-        manager: str,
-        subresource: str,
-        now: int,
-        asked: AnyObject | None = None,
-    ) -> AnyObject:
-        """The object about to be stored, with what the change says about ownership. Of a new one its writer owns what
-        is in it as it was ``asked`` for: not what admission and allocation have added.
-        """
-
-    def applied(  # noqa: PLR0917 - what an applied manifest is about
-        self,
-        resource: Resource,
-        live: AnyObject | None,
-        manifest: Mapping[str, Any],
-        options: WriteOptions,
-        subresource: str,
-        now: int,
-    ) -> dict[str, Any]:
-        """The live object (as ``wire.document``) with a manifest applied, managedFields included.
-
-        Raises:
-            ApiError: fields belong to others, or aren't in the schema.
-        """
-
-
-class Guard(Protocol):
-    """Refuses changes because of who makes them."""
-
-    def check(self, place: Place, new: AnyObject, old: AnyObject | None, user: User | None) -> None:
-        """Lets a change pass.
-
-        Raises:
-            ApiError: the user may not make it.
-        """
-
-    def check_creation(self, place: Place, user: User | None) -> None:
-        """Lets an update make an object.
-
-        Raises:
-            ApiError: the user may not.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Sent:
     """An object that is to be written, as it was sent."""
@@ -141,13 +94,13 @@ class Writer:
         admission: Admission,
         allocator: ServiceAllocator,
         clock: Callable[[], int],
-        fields: FieldManagement | None = None,
+        fields: ManagedFields | None = None,
     ) -> None:
         self.storage, self.clock, self.fields = storage, clock, fields
         self._admission, self._allocator = admission, allocator
         self.decoder = Decoder(storage.registry)
         self.configured = Configured(storage)
-        self.guard: Guard | None = None
+        self.guard: Escalation | None = None
 
     # -- create --------------------------------------------------------------------------------------------------------
 
@@ -185,28 +138,23 @@ class Writer:
         return self.create(place, changed(sent, object=obj))
 
     def _create(self, resource: Resource, placed: AnyObject, sent: Sent) -> Written:
-        now = self.clock()
-        obj = default(strategies.prepare_create(resource.traits, placed, now))
+        now, meta = self.clock(), placed.metadata
+        obj = registry.prepared(resource.traits, placed, now)
         obj = certificate_hands.prepared(obj, None, sent.options, now)
         asked = _asked(placed, obj)
-        obj = self._admission.complete_new(resource, obj, placed.metadata.name)
-        meta = placed.metadata
-        attempt = self.configured.attempt("CREATE", Place(resource, meta.namespace, meta.name), sent.options)
-        if attempt is not None:
-            obj = attempt.completed(obj, None)
-        obj = strategies.on_create(replace(obj, metadata=_new_meta(resource, obj.metadata, now)))
-        if isinstance(obj, Namespace):  # its label is its name, which may have been generated
-            obj = default(obj)
-        problems = (*validate(obj, resource.name_rule), *resource.problems(obj))
-        if problems:
-            raise invalid(resource.kind, resource.group, obj.metadata.name, problems)
-        if placed.metadata.resource_version:
+
+        def problems(new: AnyObject) -> Iterator[Problem]:
+            yield from validate(new, resource.name_rule)
+            yield from resource.problems(new)
+
+        admission = self._requested("CREATE", Place(resource, meta.namespace, meta.name), sent.options)
+        try:
+            obj = registry.created(obj, admission, partial(_identified, now=now), problems)
+        except ForbiddenError as error:
+            raise refusal(resource, error) from error
+        if meta.resource_version:
             raise internal("resourceVersion should not be set on objects to be created")
-        sent = sent.warned(resource.warnings_of(obj, None))
-        if attempt is not None:
-            attempt.check(obj, None)
-            sent = sent.warned(attempt.warnings)
-        self._admission.check_new(resource, obj, dry_run=sent.options.dry_run)
+        sent = sent.warned(admission.warnings)
 
         def store(complete: AnyObject, fence: Fence | None) -> Written:
             new = self._tracked(resource, None, complete, sent, "", asked)
@@ -216,11 +164,15 @@ class Writer:
 
         return self._allocated(obj, now, store)
 
+    def _requested(self, operation: str, place: Place, options: WriteOptions) -> Requested:
+        attempt = self.configured.attempt(operation, place, options)
+        return Requested(self._admission, attempt, place, dry_run=options.dry_run)
+
     def _unstored(self, resource: Resource, obj: AnyObject) -> Stored:
         """What a dry run shows."""
         meta = obj.metadata
         if self.storage.entry(resource, meta.namespace, meta.name) is not None:
-            raise already_exists(resource.plural, resource.group, meta.name)
+            raise self.storage.taken(resource, obj)
         return _DryRun(obj, wire.encode(obj), 0)
 
     def _allocated(self, obj: AnyObject, now: int, store: Callable[[AnyObject, Fence | None], Written]) -> Written:
@@ -228,7 +180,7 @@ class Writer:
             return self._allocator.complete(obj, now, store)
         return store(obj, None)
 
-    def _tracked(  # noqa: PLR0917 - as FieldManagement has it
+    def _tracked(  # noqa: PLR0917 - as ``ManagedFields.updated`` has it
         self,
         resource: Resource,
         live: AnyObject | None,
@@ -277,35 +229,28 @@ class Writer:
         check_revision(place, new.metadata, live)
         if self.guard is not None:
             self.guard.check(place, new, old, sent.options.user)
-        attempt = self.configured.attempt("UPDATE", place, sent.options)
-        if attempt is not None:
-            new = named(place, attempt.completed(new, old))
-        is_part = place.subresource in pod_parts.PARTS
-        if place.subresource in ("approval", "status"):  # the former is for conditions of the latter
-            new = strategies.prepare_status(resource.traits, new, old)
-            new = certificate_hands.prepared(new, old, sent.options, self.clock())
-        elif is_part:
-            new = strategies.counted(resource.traits, pod_parts.prepare(place.subresource, new, old), old)
-        else:
-            new = strategies.prepare_update(resource.traits, self._admission.complete_changed(default(new)), old)
-        if is_part:
-            problems = (*validate(new), *pod_parts.problems(place.subresource, new, old))
-        elif place.subresource:
-            problems = resource.problems_of_part(new, old, place.subresource)
-        else:
-            problems = resource.problems_of_update(new, old)
-        if problems:
-            raise invalid(resource.kind, resource.group, place.name, problems)
-        sent = sent.warned(resource.warnings_of(new, old))
-        if attempt is not None:
-            attempt.check(new, old)
-            sent = sent.warned(attempt.warnings)
-        if place.subresource != "status":
-            self._admission.check_changed(resource, new, old, dry_run=sent.options.dry_run)
+        admission = self._requested("UPDATE", place, sent.options)
+        try:
+            new = registry.changed(new, old, admission, self._prepare(place, sent.options), _problems_of(place))
+        except ForbiddenError as error:
+            raise refusal(resource, error) from error
+        sent = sent.warned(admission.warnings)
         if place.subresource or new == old:
             return self._store(place, new, live, sent)
         return self._allocated(
             new, self.clock(), lambda complete, fence: self._store(place, complete, live, sent, fence)
+        )
+
+    def _prepare(self, place: Place, options: WriteOptions) -> registry.Prepare:
+        """How a change of an object, or of a part that has a path of its own, becomes what is stored."""
+        traits, part = place.resource.traits, place.subresource
+        if part in pod_parts.PARTS:
+            return lambda new, old: strategies.counted(traits, pod_parts.prepare(part, new, old), old)
+        if part not in ("approval", "status"):  # the former is for conditions of the latter
+            return registry.update_of(traits)
+        now = self.clock()
+        return lambda new, old: certificate_hands.prepared(
+            strategies.prepare_status(traits, new, old), old, options, now
         )
 
     def _store(self, place: Place, new: AnyObject, live: Stored, sent: Sent, fence: Fence | None = None) -> Written:
@@ -354,31 +299,26 @@ def is_race(error: ApiError) -> bool:
 
 def _asked(placed: AnyObject, prepared: AnyObject) -> AnyObject:
     """A new object as far as it is its writer's: as it is read, with defaults, and without what the server adds."""
-    asked: AnyObject = prepared
     if isinstance(placed, Namespace):
-        asked = replace(default(placed), spec=placed.spec)
-    elif isinstance(prepared, DaemonSet):  # the generation of its template is part of how a DaemonSet is read
-        asked = strategies.on_create(prepared)
-    meta = asked.metadata
-    if meta.deletion_timestamp is None and meta.deletion_grace_period_seconds is None:
-        return asked
-    meta = replace(meta, deletion_timestamp=None, deletion_grace_period_seconds=None)
-    return replace(asked, metadata=meta)
+        return replace(default(placed), metadata=prepared.metadata, spec=placed.spec)
+    # the generation of its template is part of how a DaemonSet is read
+    return strategies.on_create(prepared) if isinstance(prepared, DaemonSet) else prepared
 
 
-def _new_meta(resource: Resource, meta: ObjectMeta, now: int) -> ObjectMeta:
-    """What a creation sets anew, whatever was sent."""
+def _identified(obj: AnyObject, now: int) -> AnyObject:
+    """A new object with its name, its uid and the time."""
+    meta = obj.metadata
     name = meta.name
     if not name and meta.generate_name:
         name = generated_name(meta.generate_name, chance.sixteen().hex())
-    return replace(
-        meta,
-        name=name,
-        uid=chance.uid(),
-        creation_timestamp=format_time(now),
-        generation=1 if resource.traits.is_counted else meta.generation,
-        deletion_timestamp=None,
-        deletion_grace_period_seconds=None,
-        resource_version=None,
-        self_link=None,
-    )
+    return replace(obj, metadata=replace(meta, name=name, uid=chance.uid(), creation_timestamp=format_time(now)))
+
+
+def _problems_of(place: Place) -> registry.ChangeProblems:
+    """What looks at a change of an object, or of a part of it."""
+    resource, part = place.resource, place.subresource
+    if part in pod_parts.PARTS:
+        return lambda new, old: (*validate(new), *pod_parts.problems(part, new, old))
+    if part:
+        return partial(resource.problems_of_part, subresource=part)
+    return resource.problems_of_update

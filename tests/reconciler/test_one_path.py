@@ -5,12 +5,13 @@ same objects.
 import json
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifests_for_tests import definition
 
 from reconciler import ApiError, Cluster, Simulation, StateError
 from reconciler.steps import run_steps
+from rules.actions import Create
 from state.dump import dump
 from state.objects import Namespace
 from state.snapshot import find_key
@@ -36,6 +37,13 @@ KINDS = (
     "Ingress",
     "NetworkPolicy",
     "Widget",
+    "LimitRange",
+    "PersistentVolume",
+    "PriorityClass",
+    "ResourceQuota",
+    "Role",
+    "Secret",
+    "StorageClass",
 )
 WIDGETS = definition(
     {
@@ -108,6 +116,43 @@ SPECS = {
     "v1 PersistentVolumeClaim": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     "v1 Pod": POD,
     "v1 Service": {"selector": LABELS, "ports": [{"port": 80}]},
+    "v1 LimitRange": {
+        "limits": [
+            {"type": "Container", "default": {"cpu": "500m"}, "max": {"cpu": "1"}},
+            {"type": "PersistentVolumeClaim", "max": {"storage": "2Gi"}},
+        ]
+    },
+    "v1 ResourceQuota": {
+        "hard": {
+            "limits.cpu": "2",
+            "pods": "3",
+            "requests.storage": "2Gi",
+            "services.nodeports": "1",
+            "count/deployments.apps": "1",
+        }
+    },
+}
+#: What objects of other kinds have beside their metadata; some of them are in no namespace.
+BODIES = {
+    "v1 ConfigMap": {"data": {"a": "1", "b": "1"}},
+    "v1 Secret": {"data": {"a": "MQ=="}},
+    "rbac.authorization.k8s.io/v1 Role": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+}
+EVERYWHERE = {
+    "v1 PersistentVolume": {
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "hostPath": {"path": "/data"},
+            "persistentVolumeReclaimPolicy": "Retain",
+        }
+    },
+    "scheduling.k8s.io/v1 PriorityClass": {"value": 10, "globalDefault": True},
+    "storage.k8s.io/v1 StorageClass": {
+        "metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "example.com/disk",
+        "allowVolumeExpansion": True,
+    },
 }
 #: Merge patches, some of which some kinds refuse.
 PATCHES = (
@@ -138,6 +183,46 @@ PATCHES = (
     {"spec": {"resources": {"requests": {"storage": "2Gi"}}}},
     {"spec": {"activeDeadlineSeconds": 9}},
     {"data": {"a": "2", "b": None}},
+    {"immutable": True},
+    {"metadata": {"labels": {"a": "-"}}},
+    {"metadata": {"finalizers": ["alone"]}},
+    {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "it", "uid": ""}]}},
+    {"metadata": {"deletionTimestamp": NOW, "deletionGracePeriodSeconds": 7}},
+    {"metadata": {"generateName": "other-", "selfLink": "/a"}},
+    {"spec": {"containers": [{"name": "main", "image": "app:2"}]}},
+    {"spec": {"containers": [{"name": "main", "image": ""}]}},
+    {"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}},
+    {"spec": {"priority": 5}},
+    {"spec": {"priorityClassName": "it"}},
+    {"spec": {"nodeName": "node-1"}},
+    {"spec": {"completions": 3}},
+    {"spec": {"parallelism": 2}},
+    {"spec": {"ttlSecondsAfterFinished": 10}},
+    {"spec": {"minReadySeconds": 5, "revisionHistoryLimit": 0}},
+    {"spec": {"serviceName": "b"}},
+    {"spec": {"schedule": "* * *"}},
+    {"spec": {"volumeName": "it", "storageClassName": ""}},
+    {"spec": {"resources": {"requests": {"storage": "3Gi"}}}},
+    {"spec": {"type": "LoadBalancer"}},
+    {"spec": {"ports": [{"port": 80, "nodePort": 30000}], "type": "NodePort"}},
+    {"spec": {"template": {"spec": {"priorityClassName": "it"}}}},
+    {
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "main", "image": "app:1", "resources": {"requests": {"cpu": "2"}}}]}
+            }
+        }
+    },
+    {"spec": {"hard": {"pods": "1"}}},
+    {"spec": {"hard": {"pods": "9"}}},
+    {"spec": {"limits": [{"type": "Container", "min": {"cpu": "200m"}}]}},
+    {"spec": {"capacity": {"storage": "5Gi"}}},
+    {"spec": {"persistentVolumeReclaimPolicy": "Delete"}},
+    {"value": 20},
+    {"allowVolumeExpansion": False},
+    {"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": None}}},
+    {"rules": []},
+    {"type": "example.com/kind"},
 )
 #: Patches of other forms.
 FORMS = (
@@ -147,42 +232,78 @@ FORMS = (
     ("json", [{"op": "add", "path": "/metadata/labels", "value": {"z": "z"}}]),
     ("json", [{"op": "remove", "path": "/metadata/finalizers"}]),
     ("json", [{"op": "test", "path": "/kind", "value": "Other"}]),
+    ("json", [{"op": "replace", "path": "/spec", "value": {}}]),
+    ("json", [{"op": "add", "path": "/metadata/finalizers/-", "value": "example.com/other"}]),
+    ("json", [{"op": "copy", "from": "/spec/replicas", "path": "/spec/minReadySeconds"}]),
+    ("strategic", {"spec": {"$retainKeys": ["type"], "strategy": {"type": "Recreate"}}}),
+    ("strategic", {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
+    ("strategic", {"metadata": {"finalizers": ["example.com/other"]}}),
+    ("strategic", {"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}}),
 )
 STATUSES = (
     {"phase": "Failed"},
     {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": NOW}]},
     {"replicas": 9},
+    {"replicas": -1},
+    {"readyReplicas": 5},
+    {"numberReady": -1},
+    {"succeeded": 1},
+    {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+    {"loadBalancer": {"ingress": [{"ip": "10.1.1.1"}]}},
+    {"containerStatuses": [{"name": "main", "image": "", "imageID": "", "ready": False, "restartCount": 4}]},
 )
+#: What a DELETE may be on the condition of.
+CONDITIONS = (None, "uid", "another uid", "resourceVersion", "another resourceVersion")
 
 
 def manifests():
-    """One object of each kind, in two namespaces."""
+    """One object of each kind, in two namespaces if it is in any."""
+    bodies = BODIES | {kind: {"spec": spec} for kind, spec in SPECS.items()}
     for namespace in ("default", "shop"):
-        meta = {"name": "it", "namespace": namespace}
-        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "1", "b": "1"}}
-        for kind, spec in SPECS.items():
+        for kind, body in bodies.items():
             version, _, name = kind.partition(" ")
-            yield {"apiVersion": version, "kind": name, "metadata": meta, "spec": spec}
+            yield {"apiVersion": version, "kind": name, "metadata": {"name": "it", "namespace": namespace}, **body}
+    for kind, body in EVERYWHERE.items():
+        version, _, name = kind.partition(" ")
+        meta = {"name": "it", **body.get("metadata", {})}
+        yield {"apiVersion": version, "kind": name, **body, "metadata": meta}
 
 
 MANIFESTS = list(manifests())
-TARGETS = [(each["kind"], each["metadata"]["namespace"]) for each in MANIFESTS]
-OBJECTS = st.sampled_from(TARGETS)
-STEPS = st.one_of(
-    st.tuples(st.just("create"), st.sampled_from(MANIFESTS)),
-    st.tuples(st.just("patch"), OBJECTS, st.tuples(st.just("merge"), st.sampled_from(PATCHES))),
-    st.tuples(st.just("patch"), OBJECTS, st.sampled_from(FORMS)),
-    st.tuples(st.just("status"), OBJECTS, st.sampled_from(STATUSES)),
-    st.tuples(
-        st.just("delete"),
-        OBJECTS,
-        st.sampled_from((None, "Background", "Foreground", "Orphan")),
-        st.sampled_from((None, 0, 5, -1)),
-    ),
-    st.tuples(st.just("namespace"), st.sampled_from(("default", "shop"))),
-    st.tuples(st.just("advance"), st.sampled_from(("1s", "30s"))),
-    st.tuples(st.just("settle")),
+
+
+def steps_on(manifests):
+    """What can be done to some objects."""
+    objects = st.sampled_from([(each["kind"], each["metadata"].get("namespace", "")) for each in manifests])
+    return st.one_of(
+        st.tuples(st.just("create"), st.sampled_from(manifests)),
+        st.tuples(st.just("patch"), objects, st.tuples(st.just("merge"), st.sampled_from(PATCHES))),
+        st.tuples(st.just("patch"), objects, st.sampled_from(FORMS)),
+        st.tuples(st.just("status"), objects, st.sampled_from(STATUSES)),
+        st.tuples(
+            st.just("delete"),
+            objects,
+            st.sampled_from((None, "Background", "Foreground", "Orphan")),
+            st.sampled_from((None, 0, 5, -1)),
+            st.sampled_from(CONDITIONS),
+        ),
+        st.tuples(st.just("namespace"), st.sampled_from(("default", "shop"))),
+        st.tuples(st.just("advance"), st.sampled_from(("1s", "30s"))),
+        st.tuples(st.just("settle")),
+    )
+
+
+#: Steps on few objects, so that they meet.
+STEPS = st.lists(st.sampled_from(MANIFESTS), min_size=1, max_size=5).flatmap(
+    lambda manifests: st.lists(steps_on(manifests), max_size=12)
 )
+
+
+def preconditions(live, condition):
+    """Those of a DELETE: what the live object has, or something else."""
+    another, _, name = (condition or "").rpartition(" ")
+    value = live.get("metadata", {}).get(name, "")
+    return {name: value + "0" if another else value} if name else None
 
 
 class Library:
@@ -194,16 +315,20 @@ class Library:
         self.run.happen()
 
     def create(self, manifest):
-        """A plan would change what exists, and make the namespace that doesn't."""
-        ws, namespace = self.run.loop.ws, manifest["metadata"]["namespace"]
+        """A plan would change what exists, and make the namespace that doesn't; what isn't let in it notes."""
+        ws, namespace = self.run.loop.ws, manifest["metadata"].get("namespace", "")
         if ws.get(find_key(self.key(manifest["kind"], namespace), ws)) is not None:
             raise StateError("there is one")
-        if ws.find(Namespace, "", namespace) is None:
+        if namespace and ws.find(Namespace, "", namespace) is None:
             raise StateError("there is no such namespace")
+        begin = len(self.run.timeline)
         self.take("apply", manifest)
+        created = [item.object for _, item in self.run.timeline[begin:] if isinstance(item, Create)]
+        if all(obj.kind != manifest["kind"] or obj.metadata.name != "it" for obj in created):
+            raise StateError("it wasn't let in")
 
     def key(self, kind, namespace):
-        return f"{kind}/{namespace}/it"
+        return "/".join(filter(None, (kind, namespace, "it")))
 
     def take(self, step, argument):
         """One step of the batch protocol."""
@@ -215,8 +340,11 @@ class Library:
     def status(self, target, status):
         self.take("status", {"target": self.key(*target), "status": status})
 
-    def delete(self, target, policy, grace):
+    def delete(self, target, policy, grace, condition):
+        ws = self.run.loop.ws
+        live = ws.get(find_key(self.key(*target), ws))
         options = {"propagationPolicy": policy, "gracePeriodSeconds": grace}
+        options["preconditions"] = preconditions({} if live is None else dump(live), condition)
         self.take("delete", {"target": self.key(*target), **options})
 
     def namespace(self, name):
@@ -242,7 +370,14 @@ class Server:
         self.cluster.settle()
 
     def create(self, manifest):
+        """What exists isn't tried: a quota would be charged for it at first, as it is in Kubernetes."""
+        meta = manifest["metadata"]
+        if any(each["metadata"]["name"] == "it" for each in self.found(manifest["kind"], meta.get("namespace", ""))):
+            raise StateError("there is one")
         self.cluster.create(manifest)
+
+    def found(self, kind, namespace=""):
+        return self.cluster.list(kind, namespace)["items"]
 
     def patch(self, target, patch):
         kind, namespace = target
@@ -252,9 +387,11 @@ class Server:
         kind, namespace = target
         self.cluster.patch(kind, "it", {"status": status}, namespace, subresource="status", fieldValidation="Strict")
 
-    def delete(self, target, policy, grace):
+    def delete(self, target, policy, grace, condition):
         kind, namespace = target
         options = {"propagationPolicy": policy, "gracePeriodSeconds": grace}
+        if condition is not None:
+            options["preconditions"] = preconditions(self.cluster.get(kind, "it", namespace), condition)
         self.cluster.delete(
             kind, "it", namespace, **{name: value for name, value in options.items() if value is not None}
         )
@@ -272,8 +409,12 @@ class Server:
         return [
             self.cluster.get(kind, item["metadata"]["name"], item["metadata"].get("namespace", ""))
             for kind in KINDS
-            for item in self.cluster.list(kind)["items"]
+            for item in self.found(kind)
         ]
+
+
+#: Kinds of which a server makes some by itself.
+_BROUGHT_ALONG = ("ConfigMap", "PriorityClass", "Role")
 
 
 def said(value):
@@ -290,19 +431,20 @@ def comparable(objects):
     found = []
     for obj in said([each for each in objects if each["kind"] in KINDS]):
         meta = obj["metadata"]
-        if obj["kind"] == "ConfigMap" and meta["name"] == "kube-root-ca.crt":
+        if obj["kind"] in _BROUGHT_ALONG and meta["name"] != "it":
             continue
         for name in ("uid", "resourceVersion", "managedFields", "selfLink"):
             meta.pop(name, None)
         meta.get("annotations", {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
         if not meta.get("annotations"):
             meta.pop("annotations", None)
-        base = meta.get("generateName")
+        base = meta.get("generateName") if obj["kind"] == "Pod" else None
         text = json.dumps(obj, sort_keys=True)
         if base:
             text = text.replace(meta["name"], f"{base}<#>")
         text = re.sub(r'"(nodeName|hostIP|podIP|ip|containerID|uid|resourceVersion)": "[^"]*"', r'"\1": "<any>"', text)
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>", text)
+        text = re.sub(r'(\\"(?:it-|[0-9a-z]+-)*)[bcdfghjklmnpqrstvwxz2456789]{5}\\"', r"\1<#>", text)
         found.append(text)
     return sorted(found)
 
@@ -318,8 +460,8 @@ def take(side, step):
     return False
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(STEPS, max_size=10))
+@settings(max_examples=25)
+@given(STEPS)
 def test_the_library_does_as_the_api(steps):
     """Whatever is created, changed, reported and deleted, and whenever time passes meanwhile."""
     library, server = Library(), Server()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rules.admission import admit, admit_pod, admit_pod_spec, admit_update, default_storage_class
+from rules.admission import (
+    ForbiddenError,
+    admit,
+    admit_pod,
+    admit_pod_spec,
+    admit_update,
+    check_priority,
+    default_storage_class,
+)
 from state.objects import (
     ConfigMap,
     ObjectMeta,
+    PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaimSpec,
     Pod,
@@ -106,7 +117,45 @@ def test_a_claim_without_a_class_gets_the_default_one(asked, given):
         metadata=ObjectMeta(name="c"), spec=PersistentVolumeClaimSpec(storage_class_name=asked)
     )
     assert admit(workspace(storage_class("fast", mark="true")), claim).spec.storage_class_name == given
-    assert admit(workspace(), claim) is claim
+    assert admit(workspace(), claim).spec == claim.spec
+
+
+@pytest.mark.parametrize(
+    ("obj", "finalizer"),
+    [
+        (PersistentVolumeClaim(metadata=ObjectMeta(name="c", finalizers=("a/b",))), "kubernetes.io/pvc-protection"),
+        (PersistentVolume(metadata=ObjectMeta(name="v", finalizers=("a/b",))), "kubernetes.io/pv-protection"),
+    ],
+)
+def test_what_stores_data_is_protected_while_it_is_in_use(obj, finalizer):
+    """StorageObjectInUseProtection."""
+    protected = admit(workspace(), obj)
+    assert protected.metadata.finalizers == ("a/b", finalizer)
+    assert admit(workspace(), protected) is protected
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (PodSpec(priority=5), "the integer value of priority (5) must not be provided in pod spec; priority"),
+        (PodSpec(priority=0, priority_class_name="high"), "computed 1000 from the given PriorityClass name"),
+        (PodSpec(preemption_policy="Never"), "the string value of PreemptionPolicy (Never) must not be provided"),
+        (PodSpec(priority=0), None),
+        (PodSpec(priority=1000, priority_class_name="high"), None),
+    ],
+)
+def test_a_pod_may_say_of_its_priority_only_what_its_class_does(spec, said):
+    ws, pod = workspace(priority_class("high", 1000)), Pod(metadata=ObjectMeta(name="p"), spec=spec)
+    if said is None:
+        check_priority(ws, pod)
+    else:
+        with pytest.raises(ForbiddenError, match=re.escape(said)):
+            check_priority(ws, pod)
+
+
+def test_a_pod_that_brings_its_priority_has_a_preemption_policy_all_the_same():
+    admitted = admit_pod(workspace(), Pod(metadata=ObjectMeta(name="p"), spec=PodSpec(priority=7))).spec
+    assert (admitted.priority, admitted.preemption_policy) == (7, "PreemptLowerPriority")
 
 
 def test_an_update_gives_a_pod_back_its_tolerations():

@@ -434,12 +434,15 @@ def test_pods_of_controllers_get_the_defaults_of_limit_ranges_and_keep_within_th
     (found,) = filled.snapshot.table("Pod").values()
     assert isinstance(found, Pod)
     assert found.spec.containers[0].resources.limits == {"cpu": "1"}
-    refused = reconcile(
-        [workload("ReplicaSet", 1), limits({"type": "Container", "max": {"cpu": "50m"}})], nodes=1, now=NOW
-    )
-    assert not refused.snapshot.table("Pod")
-    (note,) = (each for each in refused.notes if each.target.kind == "ReplicaSet")
-    assert "maximum cpu usage per Container is 50m" in note.why
+    for bound, words in (
+        ({"min": {"cpu": "200m"}}, "minimum cpu usage per Container is 200m, but request is 100m"),
+        # the bound is what a container is limited to that says nothing, and that makes an invalid pod
+        ({"max": {"cpu": "50m"}}, 'Invalid value: "100m": must be less than or equal to cpu limit of 50m'),
+    ):
+        refused = reconcile([workload("ReplicaSet", 1), limits({"type": "Container", **bound})], nodes=1, now=NOW)
+        assert not refused.snapshot.table("Pod")
+        (note,) = (each for each in refused.notes if each.target.kind == "ReplicaSet")
+        assert words in note.why
 
 
 def test_a_priority_class_that_does_not_exist_is_named():
