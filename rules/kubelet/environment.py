@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from state import quantity
 from state.errors import StateError
 from state.objects import (
     ConfigMap,
+    ConfigMapKeySelector,
     Container,
     EnvFromSource,
     EnvVarSource,
@@ -23,12 +25,14 @@ from state.objects import (
     Quantity,
     ResourceFieldSelector,
     Secret,
+    SecretKeySelector,
     Service,
 )
 from state.snapshot import Key, NsName
 
 #: Gives the objects of a kind by namespace and name, as a workspace or snapshot does.
 Tables = Callable[[str], Mapping[NsName, object]]
+HolderT = TypeVar("HolderT", ConfigMap, Secret)
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\)|)")
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 #: Resources of the node that stand for a limit that isn't set.
@@ -117,53 +121,50 @@ def service_environment(pod: Pod, services: Iterable[Service]) -> dict[str, str]
 
 def _from_whole(pod: Pod, source: EnvFromSource, tables: Tables) -> dict[str, str]:
     namespace, prefix = pod.metadata.namespace, source.prefix or ""
+    found: ConfigMap | Secret | None = None
     if source.config_map_ref is not None:
         ref = source.config_map_ref
-        config_map = config_map_of(tables, namespace, ref.name, optional=ref.optional)
-        data = config_map.data if config_map is not None else {}
+        found = held(tables, ConfigMap, namespace, ref.name, optional=ref.optional)
     elif source.secret_ref is not None:
-        secret = secret_of(tables, namespace, source.secret_ref.name, optional=source.secret_ref.optional)
-        data = {key: raw.decode(errors="replace") for key, raw in secret_data(secret).items()}
-    else:
-        data = {}
+        found = held(tables, Secret, namespace, source.secret_ref.name, optional=source.secret_ref.optional)
+    data = _texts(found)
     return {f"{prefix}{key}": data[key] for key in sorted(data)}
 
 
-def config_map_of(tables: Tables, namespace: str, name: str | None, *, optional: bool | None) -> ConfigMap | None:
-    """A ConfigMap; None if it is missing and optional.
+def held(
+    tables: Tables, expected: type[HolderT], namespace: str, name: str | None, *, optional: bool | None
+) -> HolderT | None:
+    """A ConfigMap or Secret; None if it is missing and optional.
 
     Raises:
         ConfigError: it is missing.
     """
-    found = tables("ConfigMap").get((namespace, name or ""))
-    if isinstance(found, ConfigMap):
+    key = Key(expected.kind, namespace, name or "")
+    found = tables(key.kind).get(key.ns_name)
+    if isinstance(found, expected):
         return found
     if optional:
         return None
-    raise ConfigError(f'configmap "{name}" not found', Key("ConfigMap", namespace, name or ""))
+    raise ConfigError(f'{key.kind.lower()} "{name}" not found', key)
 
 
-def secret_of(tables: Tables, namespace: str, name: str | None, *, optional: bool | None) -> Secret | None:
-    """A Secret; None if it is missing and optional.
-
-    Raises:
-        ConfigError: it is missing.
-    """
-    found = tables("Secret").get((namespace, name or ""))
-    if isinstance(found, Secret):
-        return found
-    if optional:
-        return None
-    raise ConfigError(f'secret "{name}" not found', Key("Secret", namespace, name or ""))
+def contents(holder: ConfigMap | Secret) -> dict[str, bytes]:
+    """What a ConfigMap or Secret holds; ``stringData`` wins, as on writing it."""
+    if isinstance(holder, Secret):
+        raw, texts = holder.data, holder.string_data
+        return {key: base64.b64decode(data) for key, data in raw.items()} | _encoded(texts)
+    return _encoded(holder.data) | {key: base64.b64decode(data) for key, data in holder.binary_data.items()}
 
 
-def secret_data(secret: Secret | None) -> dict[str, bytes]:
-    """What a Secret holds; ``stringData`` wins, as on writing it."""
-    if secret is None:
-        return {}
-    data = {key: base64.b64decode(text) for key, text in secret.data.items()}
-    data.update((key, text.encode()) for key, text in secret.string_data.items())
-    return data
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {key: text.encode() for key, text in texts.items()}
+
+
+def _texts(holder: ConfigMap | Secret | None) -> Mapping[str, str]:
+    """What a variable can be of it: a ConfigMap's binary data can't."""
+    if isinstance(holder, Secret):
+        return {key: data.decode(errors="replace") for key, data in contents(holder).items()}
+    return {} if holder is None else holder.data
 
 
 def _from_source(
@@ -176,27 +177,20 @@ def _from_source(
     if source.resource_field_ref is not None:
         return resource_value(pod, container.name, source.resource_field_ref, allocatable)
     if source.config_map_key_ref is not None:
-        ref = source.config_map_key_ref
-        config_map = config_map_of(tables, namespace, ref.name, optional=ref.optional)
-        if config_map is None:
-            return None
-        if ref.key in config_map.data:
-            return config_map.data[ref.key]
-        if ref.optional:
-            return None
-        raise ConfigError(f"couldn't find key {ref.key} in ConfigMap {namespace}/{ref.name}", Key.of(config_map))
+        return _of_key(tables, ConfigMap, namespace, source.config_map_key_ref)
     if source.secret_key_ref is not None:
-        secret_ref = source.secret_key_ref
-        secret = secret_of(tables, namespace, secret_ref.name, optional=secret_ref.optional)
-        if secret is None:
-            return None
-        raw = secret_data(secret).get(secret_ref.key)
-        if raw is not None:
-            return raw.decode(errors="replace")
-        if secret_ref.optional:
-            return None
-        raise ConfigError(f"couldn't find key {secret_ref.key} in Secret {namespace}/{secret_ref.name}", Key.of(secret))
+        return _of_key(tables, Secret, namespace, source.secret_key_ref)
     raise ConfigError("a variable's valueFrom names no source that is supported here (fileKeyRef is not)")
+
+
+def _of_key(
+    tables: Tables, expected: type[HolderT], namespace: str, ref: ConfigMapKeySelector | SecretKeySelector
+) -> str | None:
+    value = _texts(held(tables, expected, namespace, ref.name, optional=ref.optional)).get(ref.key)
+    if value is None and not ref.optional:
+        key = Key(expected.kind, namespace, ref.name or "")
+        raise ConfigError(f"couldn't find key {ref.key} in {key.kind} {namespace}/{ref.name}", key)
+    return value
 
 
 def field_value(pod: Pod, ref: ObjectFieldSelector) -> str:

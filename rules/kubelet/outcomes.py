@@ -36,9 +36,10 @@ def sandbox_failed(view: PodView, message: str, now: int) -> list[Event]:
     return [pod_event(view, "FailedCreatePodSandBox", text, warning=True)]
 
 
-def image_present(view: PodView, image: str) -> list[Event]:
+def image_present(view: PodView, container: Container) -> list[Event]:
     """A container starts from an image that was at hand."""
-    return [pod_event(view, "Pulled", f'Container image "{image}" already present on machine')]
+    text = f'Container image "{container.image or ""}" already present on machine'
+    return [pod_event(view, "Pulled", text, container.name)]
 
 
 def image_pulled(view: PodView, container: str, image: str, attempt: int, took: int) -> list[Event]:
@@ -46,7 +47,7 @@ def image_pulled(view: PodView, container: str, image: str, attempt: int, took: 
     view.remember_container(container, pulling=False, pulled=attempt, pull_back_off=0, waiting=None)
     lasted = format_duration(took // 1000 * 1000)
     text = f'Successfully pulled image "{image}" in {lasted} ({lasted} including waiting)'
-    return [pod_event(view, "Pulled", text)]
+    return [pod_event(view, "Pulled", text, container)]
 
 
 def pull_failed(view: PodView, container: str, image: str, message: str, now: int) -> list[Event]:
@@ -60,10 +61,10 @@ def pull_failed(view: PodView, container: str, image: str, message: str, now: in
     )
     view.remember_container(container, pulling=False, pull_back_off=delay, waiting=waiting)
     return [
-        pod_event(view, "Failed", failed, warning=True),
-        pod_event(view, "Failed", "Error: ErrImagePull", warning=True),
-        pod_event(view, "BackOff", f'Back-off pulling image "{image}"'),
-        pod_event(view, "Failed", "Error: ImagePullBackOff", warning=True),
+        pod_event(view, "Failed", failed, container, warning=True),
+        pod_event(view, "Failed", "Error: ErrImagePull", container, warning=True),
+        pod_event(view, "BackOff", f'Back-off pulling image "{image}"', container),
+        pod_event(view, "Failed", "Error: ImagePullBackOff", container, warning=True),
     ]
 
 
@@ -79,13 +80,13 @@ def container_created(view: PodView, container: Container, instance_id: str) -> 
         post_start="pending" if hooked else "",
         post_start_id=instance_id if hooked else "",
     )
-    return [pod_event(view, "Created", f"Created container: {container.name}")]
+    return [pod_event(view, "Created", f"Created container: {container.name}", container.name)]
 
 
 def create_failed(view: PodView, container: str, reason: str, message: str, until: int | None) -> list[Event]:
     """A container couldn't be created: CreateContainerConfigError or CreateContainerError."""
     view.remember_container(container, waiting=Waiting(reason=reason, message=message, until=until))
-    return [pod_event(view, "Failed", f"Error: {message}", warning=True)]
+    return [pod_event(view, "Failed", f"Error: {message}", container, warning=True)]
 
 
 def hook_finished(view: PodView, container: str, instance_id: str, hook: str, error: str) -> list[Event]:
@@ -99,7 +100,7 @@ def hook_finished(view: PodView, container: str, instance_id: str, hook: str, er
     if not error:
         return []
     name = "PostStartHook" if hook == "postStart" else "PreStopHook"
-    return [pod_event(view, f"Failed{name}", f"{name} failed: {error}", warning=True)]
+    return [pod_event(view, f"Failed{name}", f"{name} failed: {error}", container, warning=True)]
 
 
 def probe_begun(view: PodView, container: str, kind: str, instance_id: str) -> None:
@@ -118,4 +119,5 @@ def probe_finished(view: PodView, container: Container, seen: ProbeOutcome) -> l
     view.remember_container(container.name, probes={**known, kind: probes.observe(probe, memory, seen)})
     if seen.success:
         return []
-    return [pod_event(view, "Unhealthy", f"{kind.capitalize()} probe failed: {seen.message}", warning=True)]
+    text = f"{kind.capitalize()} probe failed: {seen.message}"
+    return [pod_event(view, "Unhealthy", text, container.name, warning=True)]

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rules.kubelet.environment import (
-    ConfigError,
-    Tables,
-    config_map_of,
-    field_value,
-    resource_value,
-    secret_data,
-    secret_of,
-)
-from state.objects import DownwardAPIVolumeFile, KeyToPath, Pod, Quantity, Volume, VolumeProjection
+from rules.kubelet.environment import ConfigError, HolderT, Tables, contents, field_value, held, resource_value
+from state.objects import ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Quantity, Secret, Volume, VolumeProjection
 from state.snapshot import Key
 
 DEFAULT_MODE = 0o644
@@ -40,10 +31,10 @@ def volume_files(
     made = _Files(pod, tables, allocatable or {})
     if volume.config_map is not None:
         config = volume.config_map
-        made.config_map(config.name, config.items, _mode(config.default_mode), optional=config.optional)
+        made.held(ConfigMap, config.name, config.items, _mode(config.default_mode), optional=config.optional)
     elif volume.secret is not None:
         secret = volume.secret
-        made.secret(secret.secret_name, secret.items, _mode(secret.default_mode), optional=secret.optional)
+        made.held(Secret, secret.secret_name, secret.items, _mode(secret.default_mode), optional=secret.optional)
     elif volume.downward_api is not None:
         made.downward(volume.downward_api.items, _mode(volume.downward_api.default_mode))
     elif volume.projected is not None:
@@ -84,33 +75,24 @@ class _Files:
         self._allocatable = allocatable
         self.files: dict[str, File] = {}
 
-    def config_map(self, name: str | None, items: tuple[KeyToPath, ...], mode: int, *, optional: bool | None) -> None:
-        """The keys of a ConfigMap, or those that ``items`` names."""
-        found = config_map_of(self._tables, self._pod.metadata.namespace, name, optional=optional)
-        if found is None:
-            return
-        data = {key: text.encode() for key, text in found.data.items()}
-        data.update((key, base64.b64decode(text)) for key, text in found.binary_data.items())
-        self._keys(data, items, mode, Key.of(found), optional=optional)
-
-    def secret(self, name: str | None, items: tuple[KeyToPath, ...], mode: int, *, optional: bool | None) -> None:
-        """The keys of a Secret, or those that ``items`` names."""
-        found = secret_of(self._tables, self._pod.metadata.namespace, name, optional=optional)
-        if found is not None:
-            self._keys(secret_data(found), items, mode, Key.of(found), optional=optional)
-
-    def _keys(
-        self, data: Mapping[str, bytes], items: Iterable[KeyToPath], mode: int, source: Key, *, optional: bool | None
+    def held(
+        self,
+        holder: type[HolderT],
+        name: str | None,
+        items: tuple[KeyToPath, ...],
+        mode: int,
+        *,
+        optional: bool | None,
     ) -> None:
-        chosen = tuple(items)
-        if not chosen:
-            for key, content in data.items():
-                self._add(key, content, mode)
-        for item in chosen:
+        """The keys of a ConfigMap or Secret, or those that ``items`` names."""
+        found = held(self._tables, holder, self._pod.metadata.namespace, name, optional=optional)
+        data = {} if found is None else contents(found)
+        for item in items or [KeyToPath(key=key, path=key) for key in data]:
             if item.key in data:
                 self._add(item.path, data[item.key], mode if item.mode is None else item.mode)
             elif not optional:
-                raise ConfigError(f"references non-existent {source.kind.lower()} key: {item.key}", source)
+                where = Key(holder.kind, self._pod.metadata.namespace, name or "")
+                raise ConfigError(f"references non-existent {holder.kind.lower()} key: {item.key}", where)
 
     def downward(self, items: Iterable[DownwardAPIVolumeFile], mode: int) -> None:
         """Fields of the pod."""
@@ -127,9 +109,9 @@ class _Files:
         """One source of a projected volume."""
         if source.config_map is not None:
             config = source.config_map
-            self.config_map(config.name, config.items, mode, optional=config.optional)
+            self.held(ConfigMap, config.name, config.items, mode, optional=config.optional)
         if source.secret is not None:
-            self.secret(source.secret.name, source.secret.items, mode, optional=source.secret.optional)
+            self.held(Secret, source.secret.name, source.secret.items, mode, optional=source.secret.optional)
         if source.downward_api is not None:
             self.downward(source.downward_api.items, mode)
         if source.service_account_token is not None:

@@ -27,7 +27,7 @@ from rules.kubelet.records import (
     grace_seconds,
 )
 from rules.kubelet.status import pod_status
-from state.objects import replace
+from state.objects import PodSpec, replace
 from state.snapshot import Key
 from state.times import format_duration
 
@@ -55,13 +55,14 @@ class Decision:
         if at is not None and (self.wake_at is None or at < self.wake_at):
             self.wake_at = at
 
-    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
-        """Records an event about the pod."""
-        self.events.append(pod_event(self.view, reason, message, warning=warning))
+    def tell(self, reason: str, message: str, slot: Slot | None = None, *, warning: bool = False) -> None:
+        """Records an event about the pod, or one of its containers."""
+        container = "" if slot is None else slot.spec.name
+        self.events.append(pod_event(self.view, reason, message, container, warning=warning))
 
 
-def pod_event(view: PodView, reason: str, message: str, *, warning: bool = False) -> Event:
-    """An event about a pod, as the kubelet records it."""
+def pod_event(view: PodView, reason: str, message: str, container: str = "", *, warning: bool = False) -> Event:
+    """An event about a pod, or one of its containers, as the kubelet records it."""
     meta = view.pod.metadata
     return Event(
         target=Key("Pod", meta.namespace, meta.name),
@@ -69,7 +70,20 @@ def pod_event(view: PodView, reason: str, message: str, *, warning: bool = False
         reason=reason,
         message=message,
         source="kubelet",
+        part=_part(view.pod.spec, container),
+        host=view.pod.spec.node_name or "",
     )
+
+
+def _part(spec: PodSpec, container: str) -> str:
+    """The field that a container is, "" for none."""
+    lists = {
+        "containers": spec.containers,
+        "initContainers": spec.init_containers,
+        "ephemeralContainers": spec.ephemeral_containers,
+    }
+    found = (name for name, members in lists.items() if any(member.name == container for member in members))
+    return next((f"spec.{name}{{{container}}}" for name in found), "")
 
 
 # -- the pod -----------------------------------------------------------------------------------------------------------
@@ -119,9 +133,9 @@ def _tell_start(turn: Decision, slot: Slot) -> None:
     newest = slot.newest
     assert newest is not None
     if newest.reason == "StartError":
-        turn.tell("Failed", f"Error: {newest.message}", warning=True)
+        turn.tell("Failed", f"Error: {newest.message}", slot, warning=True)
     else:
-        turn.tell("Started", f"Started container {slot.spec.name}")
+        turn.tell("Started", f"Started container {slot.spec.name}", slot)
     turn.view.remember_container(slot.spec.name, starting="")
 
 
@@ -142,7 +156,7 @@ def _back_off(turn: Decision, slot: Slot) -> None:
     delay = format_duration(slot.memory.back_off)
     message = f"back-off {delay} restarting failed container={name} pod={pod}"
     turn.view.remember_container(name, waiting=Waiting(reason="CrashLoopBackOff", message=message, until=until))
-    turn.tell("BackOff", f"Back-off restarting failed container {name} in pod {pod}", warning=True)
+    turn.tell("BackOff", f"Back-off restarting failed container {name} in pod {pod}", slot, warning=True)
     turn.wake(until)
 
 
@@ -152,8 +166,8 @@ def _never_pull(turn: Decision, slot: Slot) -> None:
     turn.view.remember_container(
         slot.spec.name, waiting=Waiting(reason="ErrImageNeverPull", message=message, until=until)
     )
-    turn.tell("ErrImageNeverPull", message, warning=True)
-    turn.tell("Failed", "Error: ErrImageNeverPull", warning=True)
+    turn.tell("ErrImageNeverPull", message, slot, warning=True)
+    turn.tell("Failed", "Error: ErrImageNeverPull", slot, warning=True)
     turn.wake(until)
 
 
@@ -162,7 +176,7 @@ def _pull(turn: Decision, slot: Slot) -> None:
     attempt = turn.reason.because["attempt"]
     assert isinstance(attempt, int)
     turn.view.remember_container(name, pulling=True)
-    turn.tell("Pulling", f'Pulling image "{image}"')
+    turn.tell("Pulling", f'Pulling image "{image}"', slot)
     turn.operations.append(records.PullImage(reason=turn.reason, container=name, image=image, attempt=attempt))
 
 
@@ -214,7 +228,7 @@ def _end(turn: Decision, slot: Slot) -> None:
 def _begin_stop(turn: Decision, slot: Slot, message: str, own_grace: int | None) -> None:
     newest = slot.newest
     assert newest is not None
-    turn.tell("Killing", message)
+    turn.tell("Killing", message, slot)
     seconds = grace_seconds(turn.view) if own_grace is None else own_grace
     lifecycle = slot.spec.lifecycle
     hooked = lifecycle is not None and lifecycle.pre_stop is not None and seconds > 0 and newest.state == "RUNNING"

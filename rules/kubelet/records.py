@@ -6,13 +6,13 @@ microseconds since the epoch, durations microseconds unless the name says otherw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from msgspec import field
 
-from rules.actions import Reason
+from rules.actions import Reason, Reasoned
 from state.objects import Container, Pod, PodStatus, Struct, replace
 
 SECOND = 1_000_000
@@ -128,7 +128,6 @@ class PodMemory(Struct, frozen=True):
     #: Why the pod can't be started, and when that is tried again.
     waiting: Waiting | None = None
     tries: int = 0
-    ending_at: int | None = None
     #: Why the kubelet itself failed the pod: reason and message of the status.
     failure: tuple[str, str] | None = None
     cleaned: bool = False
@@ -192,26 +191,11 @@ def is_sidecar(container: Container) -> bool:
     return container.restart_policy == ALWAYS
 
 
-class Operation(Struct, frozen=True):
+class Operation(Reasoned, Struct, frozen=True):
     """One thing that the node agent is to do for a pod, and the rule that says so."""
 
     verb: ClassVar[str] = ""
     reason: Reason
-
-    @property
-    def rule(self) -> str:
-        """The name of the rule that fired."""
-        return self.reason.rule
-
-    @property
-    def because(self) -> Mapping[str, int | str | bool | None]:
-        """The facts that made the rule fire."""
-        return self.reason.because
-
-    @property
-    def why(self) -> str:
-        """The reason as a sentence."""
-        return str(self.reason)
 
 
 class StartPod(Operation, frozen=True):

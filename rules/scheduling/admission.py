@@ -12,6 +12,7 @@ from rules.scheduling.cluster import NsName
 from rules.scheduling.pods import FINISHED, scheduler_of
 from state.defaults import default
 from state.errors import StateError
+from state.objects import KINDS as TYPED
 from state.objects import (
     CSIDriver,
     CSINode,
@@ -58,16 +59,6 @@ _DEFAULT_NAMESPACE = "default"
 #: What of a pod or node a decision depends on, and the faults there that leave no decision to be made.
 _DECISIVE = ("affinity", "allocatable", "nodeSelector", "overhead", "resources", "tolerations", "topologySpread")
 _FAULTS = ("Invalid", "NotSupported", "TypeInvalid")
-_NAMESPACED = (
-    Pod,
-    Service,
-    PersistentVolumeClaim,
-    ReplicaSet,
-    ReplicationController,
-    StatefulSet,
-    CSIStorageCapacity,
-    PodDisruptionBudget,
-)
 
 
 class ClusterError(StateError):
@@ -165,7 +156,7 @@ def _read(raw: Mapping[str, Any], kind: type[Object], path: str) -> Object:
         raise ClusterError(path, str(error)) from error
     if not obj.metadata.name:
         raise ClusterError(f"{path}.metadata.name", "Required value")
-    if kind in _NAMESPACED and not obj.metadata.namespace:
+    if TYPED[kind.kind].namespaced and not obj.metadata.namespace:
         obj = replace(obj, metadata=replace(obj.metadata, namespace=_DEFAULT_NAMESPACE))
     return default(obj)
 

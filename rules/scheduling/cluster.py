@@ -6,15 +6,16 @@ It is a cache. Everything in it but the assumptions of the running cycle follows
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rules.scheduling.nodes import NodeInfo
-from rules.scheduling.pods import FINISHED, PodClass, PodClasses, PodEntry, PodKey, pod_key
+from rules.scheduling.pods import FINISHED, PodClasses, PodEntry, PodKey, pod_key
 from rules.scheduling.service_selectors import ServiceSelectors
 from rules.scheduling.terms import Labels
-from state.objects import Namespace, Node, Pod, PodDisruptionBudget
+from state.objects import Namespace, Node, Object, Pod, PodDisruptionBudget
 
 NsName = tuple[str, str]
+ObjectT = TypeVar("ObjectT", bound=Object)
 #: Told about every node whose pods or object changed.
 NodeListener = Callable[[NodeInfo], None]
 #: Told about a pod, or so many of its class, that came to a node (+1, or more) or went from it (-1).
@@ -85,10 +86,15 @@ class Cluster:
         """All nodes in the order of their names."""
         return [self.nodes[name] for name in self.names]
 
+    def find(self, expected: type[ObjectT], name: str, namespace: str = "") -> ObjectT | None:
+        """The object of a typed kind, or None."""
+        found = self.view.table(expected.kind).get((namespace, name))
+        return found if isinstance(found, expected) else None
+
     def namespace_labels(self, namespace: str) -> Labels:
         """A namespace's labels, with the one that every API server adds; also for a namespace without an object."""
-        found = self.view.table("Namespace").get(("", namespace))
-        labels = found.metadata.labels if isinstance(found, Namespace) else {}
+        found = self.find(Namespace, namespace)
+        labels = {} if found is None else found.metadata.labels
         return labels if _NAMESPACE_NAME in labels else {**labels, _NAMESPACE_NAME: namespace}
 
     # -- changes of the view -----------------------------------------------------------------------------------------
@@ -299,17 +305,13 @@ class Cluster:
         for pod in self.view.table("Pod").values():
             assert isinstance(pod, Pod)
             if not pod.spec.node_name and pod.status.phase not in FINISHED:
-                used.add(self.class_of(pod).number)
+                used.add(self.classes.of(pod).number)
         self.classes.keep(used)
         return True
 
     def entry(self, pod: Pod) -> PodEntry:
         """The entry of a pending pod."""
-        return PodEntry(pod, self.class_of(pod))
-
-    def class_of(self, pod: Pod) -> PodClass:
-        """The class of identical pods that a pod belongs to."""
-        return self.classes.of(pod)
+        return PodEntry(pod, self.classes.of(pod))
 
 
 def looks_alike(old: Node | None, new: Node | None) -> bool:

@@ -76,49 +76,24 @@ class NodeRows:
         return [info.labels.get(key) for info in self.infos]
 
 
-class Amounts(NodeRows):
-    """Some rows of the columns of a cluster; these are to be up to date (``refresh``)."""
-
-    def __init__(self, columns: NodeColumns, rows: Rows) -> None:
-        self._columns = columns
-        self._rows = rows
-        self.size = len(rows)
-        self.pods = columns.pods[rows]
-        self.allowed_pods = columns.allowed_pods[rows]
-        self.held_cpu = columns.held_cpu[rows]
-        self.held_memory = columns.held_memory[rows]
-
-    @property
-    def infos(self) -> Sequence[NodeInfo]:
-        """The nodes themselves."""
-        return [self._columns.infos[row] for row in self._rows.tolist()]
-
-    def allocatable(self, resource: str) -> Ints:
-        """How much each node has in all."""
-        return self._columns.allocatable(resource)[self._rows]
-
-    def requested(self, resource: str) -> Ints:
-        """How much the pods of each node request."""
-        return self._columns.requested(resource)[self._rows]
-
-
 class Filled(NodeRows):
-    """Some rows as they would be with more pods of a class on each; no node is behind them.
+    """Some rows as they would be with more pods of a class on each. The columns are to be up to date (``refresh``)."""
 
-    The columns are to be up to date (``refresh``).
-    """
-
-    def __init__(self, columns: NodeColumns, rows: Rows, copies: Ints, cls: PodClass) -> None:
+    def __init__(self, columns: NodeColumns, rows: Rows, copies: Ints | int, cls: PodClass) -> None:
         self._columns = columns
         self._rows = rows
         self._copies = copies
         self._cls = cls
-        self._infos = ()
         self.size = len(rows)
         self.allowed_pods = columns.allowed_pods[rows]
         self.pods = columns.pods[rows] + copies
         self.held_cpu = columns.held_cpu[rows] + copies * cls.held_cpu
         self.held_memory = columns.held_memory[rows] + copies * cls.held_memory
+
+    @property
+    def infos(self) -> Sequence[NodeInfo]:
+        """The nodes themselves, as they are."""
+        return [self._columns.infos[row] for row in self._rows.tolist()]
 
     def allocatable(self, resource: str) -> Ints:
         """How much each node has in all."""

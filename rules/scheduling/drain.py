@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from rules.scheduling.budgets import covers, reported_budgets
 from rules.scheduling.cluster import Cluster, View
 from rules.scheduling.overlay import Overlay
-from rules.scheduling.pods import FINISHED, PodEntry, PodKey, controller_of, scheduler_of
+from rules.scheduling.pods import FINISHED, PodEntry, PodKey, scheduler_of
 from rules.scheduling.preemption import split_by_budget
 from rules.scheduling.profile import DEFAULT, Profile
 from rules.scheduling.scheduler import Scheduler
 from state.errors import StateError
-from state.objects import Node, Pod, PodDisruptionBudget, replace
+from state.objects import Node, Pod, PodDisruptionBudget, controller_of, replace
 
 _MIRROR = "kubernetes.io/config.mirror"
 

@@ -56,11 +56,8 @@ class Plugin:
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """None if the node will do."""
 
-    def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
-        """Updates ``cycle.state`` for a pod that is imagined on the node."""
-
-    def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
-        """Updates ``cycle.state`` for a pod that is imagined gone from the node."""
+    def move_pod(self, cycle: Cycle, entry: PodEntry, node: NodeInfo, change: int) -> None:
+        """Updates ``cycle.state`` for a pod imagined on the node (+1: AddPod) or gone from it (-1: RemovePod)."""
 
     def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> bool:
         """Looks at the nodes that fit; False if the plugin has nothing to say about this pod."""
@@ -108,10 +105,7 @@ class Outcome:
 class Framework:
     """The plugins of a profile in running order."""
 
-    def __init__(
-        self, pre_filters: Sequence[Plugin], filters: Sequence[Plugin], scorers: Sequence[tuple[Plugin, int]]
-    ) -> None:
-        self.pre_filters = pre_filters
+    def __init__(self, filters: Sequence[Plugin], scorers: Sequence[tuple[Plugin, int]]) -> None:
         self.filters = filters
         self.scorers = scorers
 
@@ -140,7 +134,7 @@ class Framework:
         cycle = outcome.cycle
         skipped: set[str] = set()
         narrowing: list[str] = []
-        for plugin in self.pre_filters:
+        for plugin in self.filters:
             result = plugin.pre_filter(cycle)
             if isinstance(result, Refusal):
                 outcome.pre_filter = outcome.pre_filter or result
@@ -187,7 +181,7 @@ class Framework:
         """Imagines a pod on a (cloned) node."""
         node.add((added,))
         for plugin in cycle.filters:
-            plugin.add_pod(cycle, added, node)
+            plugin.move_pod(cycle, added, node, 1)
 
     def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
         """Imagines a pod gone from a (cloned) node.
@@ -198,7 +192,7 @@ class Framework:
         for port in removed.cls.ports:
             node.ports.pop(port, None)
         for plugin in cycle.filters:
-            plugin.remove_pod(cycle, removed, node)
+            plugin.move_pod(cycle, removed, node, -1)
 
     def run_scores(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> dict[str, list[int]]:
         """Plugin -> normalised score times weight, for each of the nodes; plugins that skipped are absent."""

@@ -20,8 +20,8 @@ from rules.scheduling.plugins.pod_topology_spread import PodTopologySpread, hard
 from rules.scheduling.pods import PodEntry, key_text
 from rules.scheduling.terms import Labels, Term
 from rules.scheduling.volume_choice import choose, selected_node
-from rules.scheduling.volumes import claim_class, find_volume
-from state.objects import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from rules.scheduling.volumes import claim_class
+from state.objects import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume
 from state.quantity import value
 from state.selectors import matches_node_selector, matches_node_selector_term
 
@@ -164,7 +164,7 @@ def _claims(cycle: Cycle, node: NodeInfo) -> Iterator[Fact]:
     """The pod's claims for which the node won't do: it can't reach the volume, or there is none to be had."""
     cluster, claims = cycle.cluster, cycle.state["VolumeBinding"]
     for claim in claims.bound:
-        volume = find_volume(cluster, claim.spec.volume_name or "")
+        volume = cluster.find(PersistentVolume, claim.spec.volume_name or "")
         about = {"claim": claim.metadata.name, "volume": claim.spec.volume_name or ""}
         if volume is None:
             yield {**about, "missing": "yes"}

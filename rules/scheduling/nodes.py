@@ -18,22 +18,6 @@ class NodeInfo:
     ``node`` is None for a name that only pods mention; such a node is never a candidate and counts nowhere.
     """
 
-    __slots__ = (
-        "allocatable",
-        "allowed_pods",
-        "held_cpu",
-        "held_memory",
-        "labels",
-        "name",
-        "node",
-        "pods",
-        "ports",
-        "requested",
-        "volumes",
-        "with_affinity",
-        "with_anti_affinity",
-    )
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.node: Node | None = None

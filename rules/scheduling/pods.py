@@ -12,13 +12,27 @@ import msgspec
 
 from rules.scheduling import resources
 from rules.scheduling.terms import Constraint, Labels, Term, compile_constraints, compile_terms, compile_weighted
-from state.objects import OwnerReference, Pod, PodSpec, PodStatus, Volume, encode_hook
+from state.objects import Pod, PodSpec, PodStatus, Volume, controller_of, encode_hook
 from state.times import parse_time
 
 PodKey = tuple[str, str]
 DEFAULT_SCHEDULER = "default-scheduler"
 FINISHED = ("Succeeded", "Failed")
 
+#: The sources of volumes that some volume plugin has a say about.
+_LIMITED_SOURCES = (
+    "persistent_volume_claim",
+    "ephemeral",
+    "gce_persistent_disk",
+    "aws_elastic_block_store",
+    "azure_disk",
+    "iscsi",
+    "rbd",
+    "azure_file",
+    "cinder",
+    "vsphere_volume",
+    "portworx_volume",
+)
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_hook)
 
 
@@ -32,33 +46,6 @@ class HostPort(NamedTuple):
 
 class PodClass:
     """What the plugins need of a set of identical pods."""
-
-    __slots__ = (
-        "affinity",
-        "anti_affinity",
-        "gates",
-        "hard_spread",
-        "held_cpu",
-        "held_memory",
-        "images",
-        "labels",
-        "leaving",
-        "namespace",
-        "number",
-        "owner",
-        "places",
-        "ports",
-        "preempts",
-        "preferred_affinity",
-        "preferred_anti_affinity",
-        "priority",
-        "requests",
-        "score_cpu",
-        "score_memory",
-        "soft_spread",
-        "spec",
-        "volumes",
-    )
 
     def __init__(self, pod: Pod, number: int) -> None:
         spec, labels, namespace = pod.spec, pod.metadata.labels, pod.metadata.namespace
@@ -207,14 +194,6 @@ _QUICK_LIMIT = 100_000
 _FEW_CLASSES = 1_000
 
 
-def controller_of(pod: Pod) -> OwnerReference | None:
-    """The owner that controls the pod."""
-    for owner in pod.metadata.owner_references:
-        if owner.controller:
-            return owner
-    return None
-
-
 def scheduler_of(pod: Pod) -> str:
     """The name of the scheduler that the pod asks for."""
     return pod.spec.scheduler_name or DEFAULT_SCHEDULER
@@ -260,16 +239,4 @@ def _full_name(image: str) -> str:
 
 def _is_limited(volume: Volume) -> bool:
     """Whether some volume plugin has a say about the volume."""
-    return (
-        volume.persistent_volume_claim is not None
-        or volume.ephemeral is not None
-        or volume.gce_persistent_disk is not None
-        or volume.aws_elastic_block_store is not None
-        or volume.azure_disk is not None
-        or volume.iscsi is not None
-        or volume.rbd is not None
-        or volume.azure_file is not None
-        or volume.cinder is not None
-        or volume.vsphere_volume is not None
-        or volume.portworx_volume is not None
-    )
+    return any(getattr(volume, source) is not None for source in _LIMITED_SOURCES)

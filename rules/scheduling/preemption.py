@@ -123,8 +123,7 @@ def select_victims(
 
 def importance(entry: PodEntry) -> tuple[int, float, PodKey]:
     """Sorts pods, the most important first: by priority, then who runs longest."""
-    start = entry.start_time()
-    return (-entry.cls.priority, float("inf") if start is None else float(start), entry.key)
+    return (-entry.cls.priority, _start(entry), entry.key)
 
 
 def split_by_budget(

@@ -21,7 +21,7 @@ class Profile:
 
     def framework(self) -> Framework:
         """The plain way through the plugins."""
-        return Framework(self.filters, self.filters, self.scorers)
+        return Framework(self.filters, self.scorers)
 
     def with_plugins(self, plugins: Iterable[tuple[Plugin, int]]) -> Profile:
         """This profile with more plugins after its own; a weight of 0 leaves a plugin's score out."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from rules.scheduling import static_columns
 from rules.scheduling.cluster import Cluster
-from rules.scheduling.columns import Amounts, Filled, Ints, Mask, NodeColumns, NodeRows, Rows
+from rules.scheduling.columns import Filled, Ints, Mask, NodeColumns, NodeRows, Rows
 from rules.scheduling.groups import Groups
 from rules.scheduling.plugins.image_locality import ImageLocality
 from rules.scheduling.plugins.inter_pod_affinity import InterPodAffinity
@@ -222,7 +222,7 @@ class Ranking:
         """``_score`` for some rows, or all of them."""
         if rows is None:
             return self._score_columns(self.columns, slice(None))
-        return self._score_columns(Amounts(self.columns, rows), rows)
+        return self._score_columns(Filled(self.columns, rows, 0, self.cls), rows)
 
     def _score_columns(self, amounts: NodeRows, chosen: Rows | slice) -> Ints:
         """``_score`` for the rows that were chosen, which are as ``amounts`` says."""

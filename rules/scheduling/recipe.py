@@ -7,37 +7,16 @@ from typing import TypeVar
 
 from rules.scheduling.framework import Plugin
 from rules.scheduling.own import ColumnPlugin
-from rules.scheduling.plugins.image_locality import ImageLocality
-from rules.scheduling.plugins.inter_pod_affinity import InterPodAffinity
-from rules.scheduling.plugins.node_affinity import NodeAffinity
-from rules.scheduling.plugins.node_name import NodeName
-from rules.scheduling.plugins.node_ports import NodePorts
-from rules.scheduling.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
-from rules.scheduling.plugins.node_resources_fit import NodeResourcesFit
-from rules.scheduling.plugins.node_unschedulable import NodeUnschedulable
 from rules.scheduling.plugins.node_volume_limits import NodeVolumeLimits
-from rules.scheduling.plugins.pod_topology_spread import PodTopologySpread
-from rules.scheduling.plugins.taint_toleration import TaintToleration
 from rules.scheduling.plugins.volume_binding import VolumeBinding
 from rules.scheduling.plugins.volume_restrictions import VolumeRestrictions
 from rules.scheduling.plugins.volume_zone import VolumeZone
 from rules.scheduling.profile import Profile
+from rules.scheduling.registry import DEFAULT_PLUGINS
 
 #: Plugins about volumes: asked node by node, and only for pods that have some.
 VOLUME_PLUGINS = (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone)
-_KNOWN = (
-    NodeUnschedulable,
-    NodeName,
-    TaintToleration,
-    NodeAffinity,
-    NodePorts,
-    NodeResourcesFit,
-    PodTopologySpread,
-    InterPodAffinity,
-    NodeResourcesBalancedAllocation,
-    ImageLocality,
-    *VOLUME_PLUGINS,
-)
+_KNOWN = tuple(listed.make for listed in DEFAULT_PLUGINS)
 
 P = TypeVar("P", bound=Plugin)
 

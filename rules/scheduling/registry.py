@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from rules.scheduling.framework import Plugin
@@ -25,7 +24,7 @@ from rules.scheduling.plugins.volume_zone import VolumeZone
 class Listed(NamedTuple):
     """A plugin of the default profile; ``weight`` is 0 for one that doesn't score."""
 
-    make: Callable[[], Plugin]
+    make: type[Plugin]
     weight: int = 0
 
 

@@ -68,15 +68,12 @@ class Scheduler:
         self.profile = profile
         self.framework = profile.framework()
         self.fast = FastPath(self.cluster, profile)
-        self._volume_checks = Framework(
-            [p for p in profile.filters if isinstance(p, VOLUME_PLUGINS)],
-            [p for p in profile.filters if isinstance(p, VOLUME_PLUGINS)],
-            (),
-        )
+        volume_plugins = [plugin for plugin in profile.filters if isinstance(plugin, VOLUME_PLUGINS)]
+        self._volume_checks = Framework(volume_plugins, ())
         #: Decisions about pods that fit nowhere, by class; good for one version of the cluster.
         self._failures: dict[int, Decision] = {}
         self._failures_version = -1
-        self._binders = [plugin for plugin in profile.filters if isinstance(plugin, VolumeBinding)]
+        self._binder = next((plugin for plugin in profile.filters if isinstance(plugin, VolumeBinding)), None)
 
     def changed(self, old: object | None, new: object | None) -> None:
         """An object was created (old is None), changed, or removed (new is None)."""
@@ -261,7 +258,8 @@ class Scheduler:
     def place(self, cycle: Cycle, node: NodeInfo, total: int, feasible: int, now: int) -> Decision:
         """Assumes the pod on a node."""
         entry = cycle.entry
-        choices = self.reserve(cycle, node) if entry.cls.volumes else NO_CHOICES
+        binder = self._binder if entry.cls.volumes else None
+        choices = NO_CHOICES if binder is None else binder.reserve(cycle, node)
         self.cluster.assume((entry,), node.name, now)
         return self._placed(entry, node.name, total, feasible, choices)
 
@@ -276,16 +274,6 @@ class Scheduler:
             "provisions": len(choices.provision),
         }
         return Decision(entry.key, SCHEDULED, node=node, facts=facts, volume_choices=choices)
-
-    def reserve(self, cycle: Cycle, node: NodeInfo) -> VolumeChoices:
-        """Takes the volumes that the pod's waiting claims get on the node."""
-        static: dict[str, str] = {}
-        provision: list[str] = []
-        for binder in self._binders:
-            chosen = binder.reserve(cycle, node)
-            static.update(chosen.static)
-            provision.extend(chosen.provision)
-        return VolumeChoices(static, tuple(provision))
 
     def failed(self, outcome: Outcome) -> Decision:
         """The decision about a pod that fits nowhere: why, and whether preemption would help."""

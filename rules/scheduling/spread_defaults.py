@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from rules.scheduling.cluster import Cluster
@@ -45,19 +46,7 @@ def default_constraints(
     if not selector.match_labels and not selector.match_expressions:
         return ()
     compiled, key = from_object(selector), selector_key(selector)
-    return [
-        Constraint(
-            topology_key=t.topology_key,
-            max_skew=t.max_skew,
-            min_domains=t.min_domains,
-            selector=compiled,
-            honor_affinity=t.honor_affinity,
-            honor_taints=t.honor_taints,
-            hard=t.hard,
-            key=key,
-        )
-        for t in templates
-    ]
+    return [dataclasses.replace(template, selector=compiled, key=key) for template in templates]
 
 
 def default_selector(cluster: Cluster, cls: PodClass) -> LabelSelector:

@@ -13,8 +13,6 @@ from rules.scheduling.volumes import (
     SELECTED_NODE,
     claim_class,
     claim_uses,
-    find_class,
-    find_volume,
     is_bound,
     volume_class,
     waits_for_consumer,
@@ -146,7 +144,7 @@ def reaches_node(volume: PersistentVolume, labels: Labels) -> bool:
 
 def _check_bound(cluster: Cluster, claims: Claims, node: NodeInfo, verdict: Verdict) -> None:
     for claim in claims.bound:
-        volume = find_volume(cluster, claim.spec.volume_name or "")
+        volume = cluster.find(PersistentVolume, claim.spec.volume_name or "")
         if volume is None:
             verdict.volumes_exist = False
             return
@@ -182,7 +180,7 @@ def _requested(claim: PersistentVolumeClaim) -> int:
 
 
 def _can_provision(cluster: Cluster, claim: PersistentVolumeClaim, node: NodeInfo, verdict: Verdict) -> bool:
-    storage_class = find_class(cluster, claim_class(claim))
+    storage_class = cluster.find(StorageClass, claim_class(claim))
     if storage_class is None or not _serves(storage_class, node.labels):
         verdict.found = False
     elif not _has_capacity(cluster, storage_class, claim, node):
@@ -205,8 +203,8 @@ def _has_capacity(cluster: Cluster, storage_class: StorageClass, claim: Persiste
     resources = claim.spec.resources
     if resources is None or _STORAGE not in resources.requests:
         return True
-    driver = cluster.view.table("CSIDriver").get(("", storage_class.provisioner))
-    if not isinstance(driver, CSIDriver) or not driver.spec.storage_capacity:
+    driver = cluster.find(CSIDriver, storage_class.provisioner)
+    if driver is None or not driver.spec.storage_capacity:
         return True
     wanted = value(resources.requests[_STORAGE])
     for _, capacity in sorted(cluster.view.table("CSIStorageCapacity").items()):

@@ -12,8 +12,8 @@ from rules.scheduling.plugins.node_volume_limits import NodeVolumeLimits, attach
 from rules.scheduling.plugins.volume_binding import VolumeBinding
 from rules.scheduling.plugins.volume_zone import LABELS, VolumeZone
 from rules.scheduling.volume_choice import Claims, selected_node
-from rules.scheduling.volumes import claim_class, find_class, find_csi_node, find_volume
-from state.objects import CSIStorageCapacity, PersistentVolume
+from rules.scheduling.volumes import claim_class
+from state.objects import CSINode, CSIStorageCapacity, PersistentVolume, StorageClass
 
 
 def refused(columns: NodeColumns, cycle: Cycle, fits: Mask) -> list[int]:
@@ -68,12 +68,12 @@ def _binding_keys(cycle: Cycle, claims: Claims) -> set[str]:
     cluster = cycle.cluster
     keys: set[str] = set()
     for claim in claims.bound:
-        keys |= _affinity_keys(find_volume(cluster, claim.spec.volume_name or ""))
+        keys |= _affinity_keys(cluster.find(PersistentVolume, claim.spec.volume_name or ""))
     for volumes in claims.volumes.values():
         for volume in volumes:
             keys |= _affinity_keys(volume)
     for claim in claims.waiting:
-        storage_class = find_class(cluster, claim_class(claim))
+        storage_class = cluster.find(StorageClass, claim_class(claim))
         for term in storage_class.allowed_topologies if storage_class is not None else ():
             keys |= {expression.key for expression in term.match_label_expressions}
     if claims.waiting:
@@ -97,7 +97,7 @@ def _may_exceed(columns: NodeColumns, cycle: Cycle) -> Mask:
     if not cycle.cluster.view.table("CSINode"):
         return np.zeros(columns.size, dtype=bool)
     if columns.volume_limits is None:
-        found = [limits_of(find_csi_node(cycle.cluster, name)).values() for name in columns.names]
+        found = [limits_of(cycle.cluster.find(CSINode, name)).values() for name in columns.names]
         columns.volume_limits = np.array([min(limits, default=_NO_LIMIT) for limits in found], dtype=np.int64)
     columns.refresh()
     volumes = columns.volumes + len(cycle.cls.volumes)

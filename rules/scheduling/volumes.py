@@ -8,7 +8,6 @@ from typing import NamedTuple
 from rules.scheduling.cluster import Cluster
 from rules.scheduling.pods import PodEntry
 from state.objects import (
-    CSINode,
     ObjectMeta,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -48,31 +47,7 @@ def claim_uses(cluster: Cluster, entry: PodEntry) -> Iterator[ClaimUse]:
     for volume in entry.cls.volumes:
         name = claim_name(entry, volume)
         if name is not None:
-            yield ClaimUse(name, find_claim(cluster, entry.key[0], name), volume.ephemeral is not None)
-
-
-def find_claim(cluster: Cluster, namespace: str, name: str) -> PersistentVolumeClaim | None:
-    """A claim, or None."""
-    found = cluster.view.table("PersistentVolumeClaim").get((namespace, name))
-    return found if isinstance(found, PersistentVolumeClaim) else None
-
-
-def find_volume(cluster: Cluster, name: str) -> PersistentVolume | None:
-    """A volume, or None."""
-    found = cluster.view.table("PersistentVolume").get(("", name))
-    return found if isinstance(found, PersistentVolume) else None
-
-
-def find_class(cluster: Cluster, name: str) -> StorageClass | None:
-    """A storage class, or None."""
-    found = cluster.view.table("StorageClass").get(("", name))
-    return found if isinstance(found, StorageClass) else None
-
-
-def find_csi_node(cluster: Cluster, name: str) -> CSINode | None:
-    """What CSI says about a node, or None."""
-    found = cluster.view.table("CSINode").get(("", name))
-    return found if isinstance(found, CSINode) else None
+            yield ClaimUse(name, cluster.find(PersistentVolumeClaim, name, entry.key[0]), volume.ephemeral is not None)
 
 
 def claim_class(claim: PersistentVolumeClaim) -> str:
@@ -93,7 +68,7 @@ def is_bound(claim: PersistentVolumeClaim) -> bool:
 def waits_for_consumer(cluster: Cluster, claim: PersistentVolumeClaim) -> bool:
     """Whether the claim's class leaves binding to the scheduler."""
     name = claim_class(claim)
-    found = find_class(cluster, name) if name else None
+    found = cluster.find(StorageClass, name) if name else None
     return found is not None and found.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
@@ -20,24 +21,16 @@ Pairs = dict[tuple[str, str], int]
 _Pod = tuple[PodClass, Labels]
 
 
+@dataclass(slots=True)
 class _Counts:
     """What the required terms found, by topology pair."""
 
-    __slots__ = ("affinity", "anti_affinity", "existing")
-
-    def __init__(self) -> None:
-        self.affinity: Pairs = {}
-        self.anti_affinity: Pairs = {}
-        self.existing: Pairs = {}
+    affinity: Pairs = field(default_factory=dict)
+    anti_affinity: Pairs = field(default_factory=dict)
+    existing: Pairs = field(default_factory=dict)
 
     def copy(self) -> _Counts:
-        twin = _Counts()
-        twin.affinity, twin.anti_affinity, twin.existing = (
-            dict(self.affinity),
-            dict(self.anti_affinity),
-            dict(self.existing),
-        )
-        return twin
+        return _Counts(dict(self.affinity), dict(self.anti_affinity), dict(self.existing))
 
 
 def selects_all(terms: Sequence[Term], cls: PodClass, namespace_labels: Labels) -> bool:
@@ -65,9 +58,7 @@ class InterPodAffinity(Plugin):
             for entry in entries:
                 self._move(cycle, counts, entry, node, 1)
         cycle.state[self.name] = counts
-        if not (own or counts.existing):
-            return SKIP
-        return None
+        return None if own or counts.existing else SKIP
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """As kube-scheduler's InterPodAffinity: own affinity, own anti-affinity, that of pods that run."""
@@ -94,13 +85,9 @@ class InterPodAffinity(Plugin):
         # The first of a group of pods that want to be near each other has nobody to be near to.
         return not counts.affinity and selects_all(cls.affinity, cls, cycle.cluster.namespace_labels(cls.namespace))
 
-    def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
-        """Counts a pod that is imagined on the node."""
-        self._move(cycle, cycle.state[self.name], added, node, 1)
-
-    def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
-        """No longer counts a pod that is imagined gone."""
-        self._move(cycle, cycle.state[self.name], removed, node, -1)
+    def move_pod(self, cycle: Cycle, entry: PodEntry, node: NodeInfo, change: int) -> None:
+        """Counts a pod that is imagined on the node, or no longer counts one that is imagined gone."""
+        self._move(cycle, cycle.state[self.name], entry, node, change)
 
     def _move(self, cycle: Cycle, counts: _Counts, entry: PodEntry, node: NodeInfo, change: int) -> None:
         """Adds or removes one pod on a node in all three counts."""

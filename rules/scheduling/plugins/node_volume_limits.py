@@ -14,14 +14,18 @@ from rules.scheduling.status import SKIP, UNRESOLVABLE, UNSCHEDULABLE, PreFilter
 from rules.scheduling.volumes import (
     claim_class,
     claim_name,
-    find_claim,
-    find_class,
-    find_csi_node,
-    find_volume,
     is_for_pod,
     not_found,
 )
-from state.objects import CSINode, PersistentVolumeClaim, PersistentVolumeSpec, Volume, VolumeAttachment
+from state.objects import (
+    CSINode,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeSpec,
+    StorageClass,
+    Volume,
+    VolumeAttachment,
+)
 
 REASON = "node(s) exceed max volume count"
 _MIGRATED = "storage.alpha.kubernetes.io/migrated-plugins"
@@ -63,7 +67,7 @@ class NodeVolumeLimits(Plugin):
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Refusal | None:
         """As kube-scheduler's CSILimits: a volume that several pods share counts once."""
-        csi_node = find_csi_node(cycle.cluster, node.name)
+        csi_node = cycle.cluster.find(CSINode, node.name)
         wanted: set[_Attachment] = set()
         problem = attachments(cycle.cluster, cycle.entry, csi_node, wanted, is_new=True)
         if problem is not None:
@@ -73,7 +77,7 @@ class NodeVolumeLimits(Plugin):
 
 def excesses(cycle: Cycle, node: NodeInfo) -> Iterator[Excess]:
     """After PreFilter: the limits that a pod would exceed on a node, by driver."""
-    csi_node = find_csi_node(cycle.cluster, node.name)
+    csi_node = cycle.cluster.find(CSINode, node.name)
     wanted: set[_Attachment] = set()
     attachments(cycle.cluster, cycle.entry, csi_node, wanted, is_new=True)
     return _excesses(cycle, node, csi_node, wanted)
@@ -103,7 +107,7 @@ def _attached(cluster: Cluster) -> dict[str, list[_Attachment]]:
     found: dict[str, list[_Attachment]] = {}
     for attachment in cluster.view.table("VolumeAttachment").values():
         assert isinstance(attachment, VolumeAttachment)
-        volume = find_volume(cluster, attachment.spec.source.persistent_volume_name or "")
+        volume = cluster.find(PersistentVolume, attachment.spec.source.persistent_volume_name or "")
         if volume is not None and volume.spec.csi is not None:
             handle = (attachment.spec.attacher, volume.spec.csi.volume_handle)
             found.setdefault(attachment.spec.node_name, []).append(handle)
@@ -119,7 +123,7 @@ def attachments(
         if name is None:
             attachment = _inline(volume, csi_node)
         else:
-            claim = find_claim(cluster, entry.key[0], name)
+            claim = cluster.find(PersistentVolumeClaim, name, entry.key[0])
             if claim is None:
                 if is_new:
                     return f"looking up PVC {entry.key[0]}/{name}: {not_found(name)}"
@@ -137,7 +141,7 @@ def attachments(
 
 def _of_claim(cluster: Cluster, claim: PersistentVolumeClaim, csi_node: CSINode | None) -> _Attachment | None:
     """The driver and handle of a claim's volume, or of the one that its class would provision."""
-    volume = find_volume(cluster, claim.spec.volume_name) if claim.spec.volume_name else None
+    volume = cluster.find(PersistentVolume, claim.spec.volume_name) if claim.spec.volume_name else None
     if volume is None:
         return _of_class(cluster, claim, csi_node)
     if volume.spec.csi is not None:
@@ -151,7 +155,7 @@ def _of_claim(cluster: Cluster, claim: PersistentVolumeClaim, csi_node: CSINode 
 
 def _of_class(cluster: Cluster, claim: PersistentVolumeClaim, csi_node: CSINode | None) -> _Attachment | None:
     name = claim_class(claim)
-    storage_class = find_class(cluster, name) if name else None
+    storage_class = cluster.find(StorageClass, name) if name else None
     if storage_class is None:
         return None
     provisioner = storage_class.provisioner

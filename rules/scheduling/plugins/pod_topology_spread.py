@@ -175,15 +175,8 @@ class PodTopologySpread(Plugin):
                 return self.refuse(UNSCHEDULABLE, REASON)
         return None
 
-    def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
-        """Counts a pod that is imagined on the node."""
-        self._move(cycle, added, node, 1)
-
-    def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
-        """No longer counts a pod imagined gone; a terminating one too, though it didn't count."""
-        self._move(cycle, removed, node, -1)
-
-    def _move(self, cycle: Cycle, entry: PodEntry, node: NodeInfo, change: int) -> None:
+    def move_pod(self, cycle: Cycle, entry: PodEntry, node: NodeInfo, change: int) -> None:
+        """Counts a pod that is imagined there, or no longer one imagined gone: a terminating one, too."""
         counts: _Counts = cycle.state[self.name]
         cls = cycle.cls
         if entry.cls.namespace != cls.namespace or not has_keys(node.labels, counts.constraints):

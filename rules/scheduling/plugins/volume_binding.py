@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from rules.scheduling.decision import NO_CHOICES, VolumeChoices
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.status import SKIP, UNRESOLVABLE, PreFilterResult, Refusal
@@ -15,14 +14,6 @@ REASON_BIND = "node(s) didn't find available persistent volumes to bind"
 REASON_STORAGE = "node(s) did not have enough free storage"
 REASON_GONE = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
 REASON_UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
-
-
-@dataclass(slots=True)
-class VolumeChoices:
-    """What becomes of the pod's unbound claims on a node: claim name -> volume, and the claims to provision there."""
-
-    static: dict[str, str] = field(default_factory=dict)
-    provision: list[str] = field(default_factory=list)
 
 
 class VolumeBinding(Plugin):
@@ -79,16 +70,13 @@ class VolumeBinding(Plugin):
 
     def reserve(self, cycle: Cycle, node: NodeInfo) -> VolumeChoices:
         """What to do about the waiting claims on the chosen node; from here on it is assumed."""
-        choices = VolumeChoices()
         claims: Claims | None = cycle.state.get(self.name)
         if claims is None or not claims.waiting:
-            return choices
+            return NO_CHOICES
         verdict = choose(cycle.cluster, claims, node)
         namespace = cycle.entry.key[0]
-        for claim, volume in verdict.static:
-            choices.static[claim.metadata.name] = volume.metadata.name
-            cycle.cluster.assumed_volumes[volume.metadata.name] = (namespace, claim.metadata.name)
-        for claim in verdict.provision:
-            choices.provision.append(claim.metadata.name)
-            cycle.cluster.assumed_nodes[(namespace, claim.metadata.name)] = node.name
-        return choices
+        static = {claim.metadata.name: volume.metadata.name for claim, volume in verdict.static}
+        provision = tuple(claim.metadata.name for claim in verdict.provision)
+        cycle.cluster.assumed_volumes.update({volume: (namespace, claim) for claim, volume in static.items()})
+        cycle.cluster.assumed_nodes.update({(namespace, claim): node.name for claim in provision})
+        return VolumeChoices(static, provision)

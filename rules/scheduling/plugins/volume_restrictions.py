@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.pods import PodEntry
 from rules.scheduling.status import SKIP, UNRESOLVABLE, UNSCHEDULABLE, PreFilterResult, Refusal
-from rules.scheduling.volumes import READ_WRITE_ONCE_POD, claim_name, find_claim, not_found
-from state.objects import Volume
+from rules.scheduling.volumes import READ_WRITE_ONCE_POD, claim_name, not_found
+from state.objects import PersistentVolumeClaim, Volume
 
 REASON_DISK = "node(s) had no available disk"
 REASON_ONCE_POD = (
@@ -18,17 +19,15 @@ REASON_ONCE_POD = (
 _DEFAULT_POOL = "rbd"
 
 
+@dataclass(slots=True)
 class _Once:
     """The pod's claims for one pod alone, and how many pods use them already."""
 
-    __slots__ = ("claims", "users")
-
-    def __init__(self, claims: frozenset[str], users: int) -> None:
-        self.claims = claims
-        self.users = users
+    claims: frozenset[str]
+    users: int
 
     def copy(self) -> _Once:
-        return _Once(self.claims, self.users)
+        return replace(self)
 
 
 class VolumeRestrictions(Plugin):
@@ -44,30 +43,18 @@ class VolumeRestrictions(Plugin):
             if volume.persistent_volume_claim is None:
                 continue
             name = volume.persistent_volume_claim.claim_name
-            claim = find_claim(cluster, entry.key[0], name)
+            claim = cluster.find(PersistentVolumeClaim, name, entry.key[0])
             if claim is None:
                 return self.refuse(UNRESOLVABLE, not_found(name))
             if READ_WRITE_ONCE_POD in claim.spec.access_modes:
                 once.add(name)
-        used = self._used(cycle, once) if once else 0
+        used = len({name for _, name in claim_users(cycle, once)}) if once else 0
         cycle.state[self.name] = _Once(frozenset(once), used)
         if not used and not any(_is_disk(volume) for volume in entry.cls.volumes):
             return SKIP
         return None
 
-    def _used(self, cycle: Cycle, claims: set[str]) -> int:
-        """How many of the claims some pod on a node uses."""
-        return len({name for _, name in claim_users(cycle, claims)})
-
-    def add_pod(self, cycle: Cycle, added: PodEntry, node: NodeInfo) -> None:
-        """Counts a pod that is imagined on the node."""
-        self._move(cycle, added, 1)
-
-    def remove_pod(self, cycle: Cycle, removed: PodEntry, node: NodeInfo) -> None:
-        """No longer counts a pod that is imagined gone."""
-        self._move(cycle, removed, -1)
-
-    def _move(self, cycle: Cycle, entry: PodEntry, change: int) -> None:
+    def move_pod(self, cycle: Cycle, entry: PodEntry, node: NodeInfo, change: int) -> None:
         """As kube-scheduler, which looks at names of claims alone here: in all namespaces, without ephemeral ones."""
         once: _Once = cycle.state[self.name]
         if once.claims:
@@ -111,12 +98,8 @@ def _claims(entry: PodEntry) -> list[str]:
 
 
 def _is_disk(volume: Volume) -> bool:
-    return (
-        volume.gce_persistent_disk is not None
-        or volume.aws_elastic_block_store is not None
-        or volume.iscsi is not None
-        or volume.rbd is not None
-    )
+    disks = (volume.gce_persistent_disk, volume.aws_elastic_block_store, volume.iscsi, volume.rbd)
+    return any(disk is not None for disk in disks)
 
 
 def _collide(wanted: Volume, used: Volume) -> bool:

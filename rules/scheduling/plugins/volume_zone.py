@@ -7,14 +7,8 @@ from collections.abc import Iterator
 from rules.scheduling.framework import Cycle, Plugin
 from rules.scheduling.nodes import NodeInfo
 from rules.scheduling.status import SKIP, UNRESOLVABLE, PreFilterResult, Refusal
-from rules.scheduling.volumes import (
-    WAIT_FOR_FIRST_CONSUMER,
-    claim_class,
-    find_claim,
-    find_class,
-    find_volume,
-    not_found,
-)
+from rules.scheduling.volumes import WAIT_FOR_FIRST_CONSUMER, claim_class, not_found
+from state.objects import PersistentVolume, PersistentVolumeClaim, StorageClass
 
 REASON = "node(s) had no available volume zone"
 #: Topology labels and what they are called since they left beta.
@@ -51,14 +45,14 @@ class VolumeZone(Plugin):
 
     def _add(self, cycle: Cycle, name: str, topologies: list[_Topology]) -> str | None:
         cluster = cycle.cluster
-        claim = find_claim(cluster, cycle.entry.key[0], name)
+        claim = cluster.find(PersistentVolumeClaim, name, cycle.entry.key[0])
         if claim is None:
             return not_found(name)
         if not claim.spec.volume_name:
             class_name = claim_class(claim)
             if not class_name:
                 return "PersistentVolumeClaim had no pv name and storageClass name"
-            storage_class = find_class(cluster, class_name)
+            storage_class = cluster.find(StorageClass, class_name)
             if storage_class is None:
                 return f'storageclass.storage.k8s.io "{class_name}" not found'
             if storage_class.volume_binding_mode is None:
@@ -66,7 +60,7 @@ class VolumeZone(Plugin):
             if storage_class.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER:
                 return None
             return "PersistentVolume had no name"
-        volume = find_volume(cluster, claim.spec.volume_name)
+        volume = cluster.find(PersistentVolume, claim.spec.volume_name)
         if volume is None:
             return f'persistentvolume "{claim.spec.volume_name}" not found'
         labels = volume.metadata.labels
