@@ -39,6 +39,7 @@ from rules._program import (
     Value,
     shorten,
 )
+from state.paths import is_unicode
 
 _SIGNS = {
     "$lt": "<",
@@ -196,7 +197,7 @@ def _checked_constant(name: str, sign: str, value: Any) -> Value:
             raise _RefusedError(f"{text}: only integers have an order here")
         if value is not None and len(value) > MAX_TEXT:
             raise _RefusedError(f"{text}: at most {MAX_TEXT} characters")
-        if value is not None and not _encodable(value):
+        if value is not None and not is_unicode(value):
             raise _RefusedError(f"{text}: a lone surrogate is no text")
         return value
     if isinstance(value, int):
@@ -204,14 +205,6 @@ def _checked_constant(name: str, sign: str, value: Any) -> Value:
             raise _RefusedError(f"{text}: beyond 64 bits")
         return value
     raise _RefusedError(f"{text}: expected an int, a string, a bool or None")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _resolve(combination: Sequence[tuple[_Leaf, ...]], aliases: Sequence[str | None]) -> tuple[Pattern, ...]:

@@ -84,15 +84,13 @@ class AccountSecrets(MethodConcern):
     # -- consequents ---------------------------------------------------------------------------------------------------
 
     def _fill(self, ctx: Context, key: Key, _: Fact) -> None:
-        secret = ctx.ws.find(Secret, key.namespace, key.name)
-        assert secret is not None
+        secret = ctx.ws.must(Secret, key)
         account = self._account(ctx.ws, secret)
         assert account is not None
         ctx.update(self._filled(secret, account))
 
     def _remove(self, ctx: Context, key: Key, _: Fact) -> None:
-        secret = ctx.ws.find(Secret, key.namespace, key.name)
-        assert secret is not None
+        secret = ctx.ws.must(Secret, key)
         ctx.delete(secret)
 
     rules: ClassVar[tuple[Rule, ...]] = (

@@ -28,10 +28,10 @@ class Reason(Struct, frozen=True):
         return self.template.format_map(self.because)
 
 
-class Explained(Struct, frozen=True):
-    """Something about an object, and why."""
+class Reasoned:
+    """What a rule led to."""
 
-    target: Key
+    __slots__ = ()
     reason: Reason
 
     @property
@@ -48,6 +48,13 @@ class Explained(Struct, frozen=True):
     def why(self) -> str:
         """The reason as a sentence."""
         return str(self.reason)
+
+
+class Explained(Reasoned, Struct, frozen=True):
+    """Something about an object, and why."""
+
+    target: Key
+    reason: Reason
 
 
 class Action(Explained, frozen=True):
@@ -155,13 +162,18 @@ class Note(Explained, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """What Kubernetes would record as an Event about an object."""
+    """What Kubernetes would record as an Event about an object.
+
+    ``part`` is the path of a field of it (``spec.containers{web}``); ``source`` reports it, on the machine ``host``.
+    """
 
     target: Key
     type: str
     reason: str
     message: str
     source: str = ""
+    part: str = ""
+    host: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as plain data, as in the batch protocol."""

@@ -12,10 +12,9 @@ from rules.autoscaler_limits import History, normalize
 from rules.autoscaler_metrics import MetricsError
 from rules.autoscaler_proposals import SOURCES, Proposer
 from rules.autoscaler_spec import KIND, AutoscalerError, Reference, Spec, spec_of, status_of
-from rules.scale import NoScaleError, Scale, ScalePaths, paths_of, scale_of
+from rules.scale import NoScaleError, Scale, ScalePaths, paths_of, scale_of, target_of
 from state import selectors
-from state.objects import KINDS, AnyObject, CustomObject, Pod
-from state.snapshot import Key
+from state.objects import AnyObject, CustomObject, Pod
 from state.times import format_time
 from state.workspace import Workspace
 
@@ -91,16 +90,13 @@ class Assessor:
         return self._reported(self._decide(scale))
 
     def _target(self, reference: Reference) -> AnyObject:
-        group = reference.api_version.rpartition("/")[0]
-        kind = KINDS.get(reference.kind)
-        typed = kind is not None and kind.group == group
-        table = reference.kind if typed or not group else f"{reference.kind}.{group}"
-        found = self._ws.get(Key(table, self._namespace, reference.name))
+        found = target_of(self._ws, self._namespace, reference.api_version, reference.kind, reference.name)
         if found is None:
-            plural = kind.plural if kind is not None and typed else f"{reference.kind.lower()}s"
-            resource = f"{plural}/scale.{group}" if group else f"{plural}/scale"
-            raise NoScaleError(f'{resource} "{reference.name}" not found')
-        return found
+            group = reference.api_version.rpartition("/")[0]
+            raise NoScaleError(f'no matches for kind "{reference.kind}" in group "{group}"')
+        if found.object is None:
+            raise NoScaleError(f'{found.resource("/scale")} "{reference.name}" not found')
+        return found.object
 
     def _decide(self, scale: Scale) -> list[dict[str, Any]] | None:
         """Fills in how many replicas there are to be; returns what the metrics are, if they were looked at."""

@@ -7,14 +7,14 @@ a volume. Every binding is written to both sides at once, after another look at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import default_storage_class
 from rules.binding import SOURCE, bound, is_for, requested, without_volume
 from rules.claim_facts import NOBODY, OTHER, PROVISIONER, asks, bound_facts, consumer, named_facts
-from rules.concern import Touched
+from rules.concern import Touched, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern
@@ -48,6 +48,19 @@ _PROVISIONED = _UNHELPED & (m.waits == False) & (m.class_exists == True)  # noqa
 _NAMED = _OPEN & (m.named == True)  # noqa: E712
 
 
+def _telling(reason: str, message: str, *, warning: bool = False, source: str = SOURCE) -> Callable[..., None]:
+    """A consequent that leaves a note, and an event over the facts unless it was the last one about the claim."""
+
+    def tell(concern: ClaimBinding, ctx: Context, key: Key, fact: Fact) -> None:
+        ctx.note()
+        told = (reason.format_map(fact), message.format_map(fact))
+        if concern.told.get(key) != told:
+            concern.told[key] = told
+            ctx.event(key, *told, warning=warning, source=source)
+
+    return tell
+
+
 class ClaimBinding(MethodConcern):
     """Binds claims to volumes, and says what unbound ones wait for."""
 
@@ -64,7 +77,7 @@ class ClaimBinding(MethodConcern):
         #: Classes whose waiting claims are all due already.
         self._stirred: set[str] = set()
         #: The last event about a claim: what is true for long is said once.
-        self._told: dict[Key, tuple[str, str]] = {}
+        self.told: dict[Key, tuple[str, str]] = {}
 
     _references: ClaimReferences
     _free: FreeVolumes
@@ -73,7 +86,7 @@ class ClaimBinding(MethodConcern):
     def attach(self, ws: Workspace) -> None:
         """Builds the tables over volumes, claims and pods."""
         self._references, self._free, self._users = ClaimReferences(ws), FreeVolumes(ws), ClaimUsers(ws)
-        for table in (self._waiting, self._naming, self._counting_on, self._told):
+        for table in (self._waiting, self._naming, self._counting_on, self.told):
             table.clear()
         self._stirred.clear()
         for ns_name, claim in ws.table("PersistentVolumeClaim").items():
@@ -107,7 +120,7 @@ class ClaimBinding(MethodConcern):
     def _claim_touched(self, _: Workspace, change: Change) -> Iterable[Key]:
         self._record(change)
         if change.new is None:
-            self._told.pop(change.key, None)
+            self.told.pop(change.key, None)
             return ()
         return (change.key,)
 
@@ -175,110 +188,62 @@ class ClaimBinding(MethodConcern):
 
     def _open_facts(self, ws: Workspace, key: Key, claim: PersistentVolumeClaim) -> dict[str, int | str | bool]:
         """About a claim that takes any volume that suits it."""
-        class_name = claim_class(claim)
-        storage_class = ws.find(StorageClass, "", class_name) if class_name else None
-        delayed = storage_class is not None and storage_class.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER
-        found = best_match(ws, claim, self._references, self._free, delayed=delayed)
+        storage_class = ws.find(StorageClass, "", claim_class(claim))
+        found = self._best(ws, claim, storage_class)
         if found is not None:
             self._counting_on.setdefault(found.metadata.name, {})[key] = None
             return {"fits": True, "made": is_for(found, claim)}
-        annotations = claim.metadata.annotations
-        waits = delayed and SELECTED_NODE not in annotations
+        waits = _is_delayed(storage_class) and SELECTED_NODE not in claim.metadata.annotations
         pods = self._users.pods(ws, key.ns_name) if waits else ()
         unscheduled = [pod.metadata.name for pod in pods if not pod.spec.node_name and not is_finished(pod)]
-        unset = claim.spec.storage_class_name is None and not class_name
+        unset = claim.spec.storage_class_name is None and not claim_class(claim)
         return {
             "fits": False,
             "default_class": (default_storage_class(ws) or "") if unset else "",
             "class_exists": storage_class is not None,
             "waits": waits,
-            "pods": len(unscheduled),
+            "awaits": "WaitForPodScheduled" if unscheduled else "WaitForFirstConsumer",
             "consumer": consumer(unscheduled),
             "provisioner": "" if storage_class is None else storage_class.provisioner,
             "asked": storage_class is not None and asks(claim, storage_class.provisioner),
         }
 
+    def _best(
+        self, ws: Workspace, claim: PersistentVolumeClaim, storage_class: StorageClass | None
+    ) -> PersistentVolume | None:
+        return best_match(ws, claim, self._references, self._free, delayed=_is_delayed(storage_class))
+
     # -- consequents -------------------------------------------------------------------------------------------------
 
     def _bind_found(self, ctx: Context, key: Key, _: Fact) -> None:
         """Looks again: the volume found first may have gone to another claim meanwhile."""
-        claim = _find(ctx, key)
-        class_name = claim_class(claim)
-        storage_class = ctx.ws.find(StorageClass, "", class_name) if class_name else None
-        delayed = storage_class is not None and storage_class.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER
-        volume = best_match(ctx.ws, claim, self._references, self._free, delayed=delayed)
+        claim = ctx.ws.must(PersistentVolumeClaim, key)
+        volume = self._best(ctx.ws, claim, ctx.ws.find(StorageClass, "", claim_class(claim)))
         if volume is not None:
             ctx.bind_claim(*bound(claim, volume, ctx.now))
 
     def _bind_named(self, ctx: Context, key: Key, _: Fact) -> None:
-        claim = _find(ctx, key)
+        claim = ctx.ws.must(PersistentVolumeClaim, key)
         volume = ctx.ws.find(PersistentVolume, "", claim.spec.volume_name or "")
         if volume is not None and (volume.spec.claim_ref is None or is_for(volume, claim)):
             ctx.bind_claim(*bound(claim, volume, ctx.now))
 
     def _take_default(self, ctx: Context, key: Key, fact: Fact) -> None:
-        claim = _find(ctx, key)
+        claim = ctx.ws.must(PersistentVolumeClaim, key)
         ctx.update(replace(claim, spec=replace(claim.spec, storage_class_name=str(fact["default_class"]))))
 
     def _ask(self, ctx: Context, key: Key, fact: Fact) -> None:
-        claim = _find(ctx, key)
+        claim = ctx.ws.must(PersistentVolumeClaim, key)
         annotations = {**claim.metadata.annotations, **dict.fromkeys(PROVISIONER, str(fact["provisioner"]))}
         ctx.update(replace(claim, metadata=replace(claim.metadata, annotations=annotations)))
 
     def _pend(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.update_status(without_volume(_find(ctx, key), "Pending"))
+        ctx.update_status(without_volume(ctx.ws.must(PersistentVolumeClaim, key), "Pending"))
 
     def _lose(self, ctx: Context, key: Key, fact: Fact) -> None:
-        ctx.update_status(without_volume(_find(ctx, key), "Lost"))
+        ctx.update_status(without_volume(ctx.ws.must(PersistentVolumeClaim, key), "Lost"))
         reason = "ClaimMisbound" if fact["holder"] == OTHER else "ClaimLost"
         ctx.event(key, reason, str(fact["loss"]), warning=True, source=SOURCE)
-
-    def _tell(
-        self, ctx: Context, key: Key, reason: str, message: str, *, warning: bool = False, source: str = SOURCE
-    ) -> None:
-        """Leaves a note, and an event unless it was the last one about the claim."""
-        ctx.note()
-        if self._told.get(key) != (reason, message):
-            self._told[key] = (reason, message)
-            ctx.event(key, reason, message, warning=warning, source=source)
-
-    def _await_expansion(self, ctx: Context, key: Key, _: Fact) -> None:
-        message = "waiting for an external controller to expand this PVC"
-        self._tell(ctx, key, "ExternalExpanding", message, source="volume_expand")
-
-    def _await_consumer(self, ctx: Context, key: Key, fact: Fact) -> None:
-        reason = "WaitForPodScheduled" if fact["pods"] else "WaitForFirstConsumer"
-        self._tell(ctx, key, reason, str(fact["consumer"]))
-
-    def _without_class(self, ctx: Context, key: Key, _: Fact) -> None:
-        message = "no persistent volumes available for this claim and no storage class is set"
-        self._tell(ctx, key, "FailedBinding", message)
-
-    def _class_missing(self, ctx: Context, key: Key, fact: Fact) -> None:
-        message = f'storageclass.storage.k8s.io "{fact["class_name"]}" not found'
-        self._tell(ctx, key, "ProvisioningFailed", message, warning=True)
-
-    def _not_provisioned(self, ctx: Context, key: Key, _: Fact) -> None:
-        self._tell(ctx, key, "ProvisioningFailed", f"no volume plugin matched name: {NO_PROVISIONER}", warning=True)
-
-    def _await_provisioner(self, ctx: Context, key: Key, fact: Fact) -> None:
-        message = (
-            "Waiting for a volume to be created either by the external provisioner "
-            f"'{fact['provisioner']}' or manually by the system administrator. If volume creation is delayed, "
-            "please verify that the provisioner is running and correctly registered."
-        )
-        self._tell(ctx, key, "ExternalProvisioning", message)
-
-    def _volume_unfit(self, ctx: Context, key: Key, fact: Fact) -> None:
-        message = f'Cannot bind to requested volume "{fact["volume"]}": {fact["mismatch"]}'
-        self._tell(ctx, key, "VolumeMismatch", message, warning=True)
-
-    def _volume_taken(self, ctx: Context, key: Key, fact: Fact) -> None:
-        message = f'volume "{fact["volume"]}" already bound to a different claim.'
-        self._tell(ctx, key, "FailedBinding", message, warning=True)
-
-    def _leave(self, ctx: Context, _key: Key, _fact: Fact) -> None:
-        ctx.note()
 
     rules: ClassVar[Sequence[Rule]] = (
         Rule(
@@ -314,13 +279,15 @@ class ClaimBinding(MethodConcern):
         Rule(
             name="claim-lost",
             when=(m.completed == True) & (m.loss != "") & (m.phase == "Lost"),  # noqa: E712
-            then=_leave,
+            then=note,
             why="claim {name} is lost for good: {loss}",
         ),
         Rule(
             name="claim-expand",
             when=(m.completed == True) & (m.loss == "") & (m.grows == True),  # noqa: E712
-            then=_await_expansion,
+            then=_telling(
+                "ExternalExpanding", "waiting for an external controller to expand this PVC", source="volume_expand"
+            ),
             why="claim {name} asks for {size} and has {capacity}: it waits for its volume {volume} to be expanded",
         ),
         Rule(
@@ -338,25 +305,27 @@ class ClaimBinding(MethodConcern):
         Rule(
             name="claim-await-consumer",
             when=_UNHELPED & (m.waits == True),  # noqa: E712
-            then=_await_consumer,
+            then=_telling("{awaits}", "{consumer}"),
             why="claim {name} of class '{class_name}': {consumer}",
         ),
         Rule(
             name="claim-no-class",
             when=_UNHELPED & (m.class_name == ""),
-            then=_without_class,
+            then=_telling(
+                "FailedBinding", "no persistent volumes available for this claim and no storage class is set"
+            ),
             why="claim {name}: no free volume of {size} suits it, and it names no class that could provide one",
         ),
         Rule(
             name="claim-class-missing",
             when=_UNHELPED & (m.class_name != "") & (m.class_exists == False),  # noqa: E712
-            then=_class_missing,
+            then=_telling("ProvisioningFailed", 'storageclass.storage.k8s.io "{class_name}" not found', warning=True),
             why="claim {name}: no free volume of {size} suits it, and there is no StorageClass '{class_name}'",
         ),
         Rule(
             name="claim-no-provisioner",
             when=_PROVISIONED & (m.provisioner == NO_PROVISIONER),
-            then=_not_provisioned,
+            then=_telling("ProvisioningFailed", "no volume plugin matched name: {provisioner}", warning=True),
             why="claim {name}: no free volume of {size} suits it, and class '{class_name}' makes none",
         ),
         Rule(
@@ -368,31 +337,34 @@ class ClaimBinding(MethodConcern):
         Rule(
             name="claim-await-provisioner",
             when=_PROVISIONED & (m.provisioner != NO_PROVISIONER) & (m.asked == True),  # noqa: E712
-            then=_await_provisioner,
+            then=_telling(
+                "ExternalProvisioning",
+                "Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by "
+                "the system administrator. If volume creation is delayed, please verify that the provisioner is "
+                "running and correctly registered.",
+            ),
             why="claim {name} waits for provisioner {provisioner} to make a volume of {size}",
         ),
         Rule(
             name="claim-volume-missing",
             when=_NAMED & (m.holder == ""),
-            then=_leave,
+            then=note,
             why="claim {name} asks for volume {volume}, which does not exist",
         ),
         Rule(
             name="claim-volume-unfit",
             when=_NAMED & (m.holder == NOBODY),
-            then=_volume_unfit,
+            then=_telling("VolumeMismatch", 'Cannot bind to requested volume "{volume}": {mismatch}', warning=True),
             why="claim {name} asks for volume {volume}: {mismatch}",
         ),
         Rule(
             name="claim-volume-taken",
             when=_NAMED & (m.holder == OTHER),
-            then=_volume_taken,
+            then=_telling("FailedBinding", 'volume "{volume}" already bound to a different claim.', warning=True),
             why="claim {name} asks for volume {volume}, which is another claim's",
         ),
     )
 
 
-def _find(ctx: Context, key: Key) -> PersistentVolumeClaim:
-    claim = ctx.ws.find(PersistentVolumeClaim, key.namespace, key.name)
-    assert claim is not None
-    return claim
+def _is_delayed(storage_class: StorageClass | None) -> bool:
+    return storage_class is not None and storage_class.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER

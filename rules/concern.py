@@ -30,6 +30,19 @@ def itself(_: Workspace, change: Change) -> Iterable[Key]:
     return () if change.new is None else (change.key,)
 
 
+def note(ctx: Context, _key: Key, _fact: Fact) -> None:
+    """A consequent that leaves the rule's sentence as a note."""
+    ctx.note()
+
+
+def wait(ctx: Context, _key: Key, fact: Fact) -> None:
+    """The same, and has the subject looked at again at the time that the fact ``wake_at`` says, if it says one."""
+    ctx.note()
+    at = fact["wake_at"]
+    if isinstance(at, int):
+        ctx.wake(at)
+
+
 class ConsequentError(StateError):
     """A rule's consequent failed, or the making of its facts: which, about which object, and why."""
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import ForbiddenError
-from rules.concern import Touched, itself
+from rules.concern import Touched, itself, wait
 from rules.context import Context
 from rules.cron import Schedule, parse_schedule
 from rules.engine import Rule, m
@@ -181,8 +181,7 @@ class CronJobs(MethodConcern):
         self._zones = zones
 
     def _look(self, ctx: Context, key: Key) -> View:
-        cron = ctx.ws.find(CronJob, key.namespace, key.name)
-        assert cron is not None
+        cron = ctx.ws.must(CronJob, key)
         return look(ctx.ws, cron, ctx.now, self._zones)
 
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
@@ -239,7 +238,7 @@ class CronJobs(MethodConcern):
         ctx.update_status(replace(view.cron, status=status))
 
     def _skip(self, ctx: Context, key: Key, fact: Fact) -> None:
-        self._wait(ctx, key, fact)
+        wait(ctx, key, fact)
         self._tell_of_missed(ctx, key, self._look(ctx, key))
         message = "Not starting job because prior execution is running and concurrency policy is Forbid"
         ctx.event(key, "JobAlreadyActive", message, source=_SOURCE)
@@ -247,12 +246,6 @@ class CronJobs(MethodConcern):
     def _forget(self, ctx: Context, key: Key, _: Fact) -> None:
         for job in surplus_jobs(self._look(ctx, key)):
             ctx.delete(job, policy="Background")
-
-    def _wait(self, ctx: Context, _: Key, fact: Fact) -> None:
-        ctx.note()
-        at = fact["wake_at"]
-        if isinstance(at, int):
-            ctx.wake(at)
 
     _UP_TO_DATE = m.unreported == False  # noqa: E712 - an expression of durable.lang
     _SCHEDULED = _UP_TO_DATE & (m.deleting == False) & (m.problem == "") & (m.suspended == False)  # noqa: E712
@@ -291,25 +284,25 @@ class CronJobs(MethodConcern):
         Rule(
             name="cronjob-unreadable",
             when=(m.deleting == False) & (m.problem != ""),  # noqa: E712
-            then=_wait,
+            then=wait,
             why="{name} makes no Jobs: {problem}",
         ),
         Rule(
             name="cronjob-suspended",
             when=(m.deleting == False) & (m.problem == "") & (m.suspended == True),  # noqa: E712
-            then=_wait,
+            then=wait,
             why="{name} is suspended: it makes no Jobs",
         ),
         Rule(
             name="cronjob-missed",
             when=_SCHEDULED & (m.due == False) & (m.too_late == True),  # noqa: E712
-            then=_wait,
+            then=wait,
             why="{name} missed its last due time by more than its startingDeadlineSeconds; the next one is {next_at}",
         ),
         Rule(
             name="cronjob-wait",
             when=_SCHEDULED & (m.due == False) & (m.too_late == False),  # noqa: E712
-            then=_wait,
+            then=wait,
             why="{name} is due next at {next_at}",
         ),
     )

@@ -40,14 +40,14 @@ _OF_HOST_NETWORK = ("network-unavailable", "NoSchedule")
 
 
 def tolerations(spec: PodSpec) -> tuple[Toleration, ...]:
-    """The tolerations of a daemon's pods: the template's, and those of nodes in trouble."""
-    wanted = [
-        Toleration(key=_TROUBLE + key, operator="Exists", effect=effect)
+    """The tolerations of a daemon's pods: the template's, and those of nodes in trouble, which last without end."""
+    wanted = {
+        _identity(toleration): toleration
         for key, effect in (*_TOLERATED, *([_OF_HOST_NETWORK] if spec.host_network else []))
-    ]
-    present = {_identity(toleration) for toleration in wanted}
-    own = tuple(toleration for toleration in spec.tolerations if _identity(toleration) not in present)
-    return (*own, *wanted)
+        for toleration in [Toleration(key=_TROUBLE + key, operator="Exists", effect=effect)]
+    }
+    own = tuple(wanted.get(_identity(toleration), toleration) for toleration in spec.tolerations)
+    return (*own, *(toleration for toleration in wanted.values() if toleration not in own))
 
 
 def _identity(toleration: Toleration) -> tuple[str, str, str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rules.daemon_pods import GENERATION_LABEL, suitability, target_node
-from rules.history import REVISION_LABEL, is_newest, revisions_of, surplus_revisions, update_revision
+from rules.history import REVISION_LABEL, is_newest, revisions_of, surplus_revisions, twins, update_revision
+from rules.ownership import selects
 from rules.pods import available_at, ready_since
 from rules.strategies import template_generation
-from state import selectors
 from state.int_or_percent import scaled
 from state.objects import ControllerRevision, DaemonSet, DaemonSetStatus, Node, Pod, replace
 from state.times import SECOND, parse_time
@@ -66,8 +66,8 @@ class View:
 
     @property
     def recorded(self) -> bool:
-        """Whether the newest revision is of the template now."""
-        return is_newest(self.update, self.revisions)
+        """Whether the newest revision, and no other, is of the template now."""
+        return is_newest(self.update, self.revisions) and not twins(self.revisions, self.update)
 
     @property
     def wanted(self) -> int:
@@ -101,22 +101,14 @@ class View:
         return at is not None and at <= self.now
 
 
-def is_member(ds: DaemonSet, pod: Pod) -> bool:
-    """Whether the set's selector matches the pod. An empty one matches nothing here: else it would take every pod."""
-    selector = ds.spec.selector
-    return bool(selector.match_labels or selector.match_expressions) and selectors.matches(
-        selector, pod.metadata.labels
-    )
-
-
 def look(ws: Workspace, ds: DaemonSet, now: int) -> View:
     """The set as it stands."""
-    suits = suitability(ds)
+    suits, is_member = suitability(ds), selects(ds)
     nodes = {node.metadata.name: suits(node) for node in ws.objects(Node)}
     pods: dict[str, list[Pod]] = {}
     lost, strays = [], 0
     for pod in ws.owned(ds, Pod):
-        if not is_member(ds, pod):
+        if not is_member(pod.metadata.labels):
             strays += 1
         elif not (_is_ending(pod) and pod.status.phase in ("Succeeded", "Failed")):
             name = target_node(pod)

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from rules import history
 from rules.actions import Fact
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, wait
 from rules.context import Context
 from rules.daemon_pods import make_pod, pinned
-from rules.daemon_steps import View, Work, fresh_status, is_member, is_reported, look, next_work
+from rules.daemon_steps import View, Work, fresh_status, is_reported, look, next_work
 from rules.engine import Rule, m
-from rules.history import adopt_revisions, adoptable_revisions, record_revision
-from rules.ownership import adopted, controllers, released
-from state import selectors
+from rules.ownership import Claiming, has_its_labels, touches
 from state.objects import AnyObject, DaemonSet, LabelSelector, Node, Pod, replace
 from state.snapshot import Change, Key
-from state.workspace import Workspace, controller_uid
+from state.workspace import Workspace
 
 #: Pods that one look at a set creates or deletes at most; the rest follows in the next pass.
 BURST = 10_000
 _SOURCE = "daemonset-controller"
+
+PODS: Claiming[DaemonSet, Pod] = Claiming(Pod)
 
 
 def find(ws: Workspace, key: Key) -> DaemonSet:
@@ -32,14 +33,6 @@ def find(ws: Workspace, key: Key) -> DaemonSet:
     ds = ws.find(DaemonSet, key.namespace, key.name)
     assert ds is not None
     return ds
-
-
-def adoptable(ws: Workspace, ds: DaemonSet) -> list[Pod]:
-    """Pods without a controller that the set's selector matches, unless one of both is being deleted."""
-    if ds.metadata.deletion_timestamp is not None:
-        return []
-    orphans = ws.orphans(ds.metadata.namespace, Pod, ds.spec.selector.match_labels)
-    return [pod for pod in orphans if pod.metadata.deletion_timestamp is None and is_member(ds, pod)]
 
 
 def _work(ctx: Context, key: Key) -> tuple[View, Work]:
@@ -58,27 +51,6 @@ def _refuse(ctx: Context, key: Key, _: Fact) -> None:
         message = "This daemon set is selecting all pods. A non-empty selector is required."
         ctx.event(key, "SelectingAll", message, warning=True, source=_SOURCE)
         ctx.update_status(replace(ds, status=replace(ds.status, observed_generation=generation)))
-
-
-def _adopt(ctx: Context, key: Key, _: Fact) -> None:
-    ds = find(ctx.ws, key)
-    for pod in adoptable(ctx.ws, ds):
-        ctx.update(adopted(pod, ds))
-
-
-def _release(ctx: Context, key: Key, _: Fact) -> None:
-    ds = find(ctx.ws, key)
-    for pod in ctx.ws.owned(ds, Pod):
-        if not is_member(ds, pod):
-            ctx.update(released(pod, ds))
-
-
-def _adopt_revisions(ctx: Context, key: Key, _: Fact) -> None:
-    adopt_revisions(ctx, find(ctx.ws, key))
-
-
-def _record_revision(ctx: Context, key: Key, _: Fact) -> None:
-    record_revision(ctx, find(ctx.ws, key))
 
 
 def _create(ctx: Context, key: Key, _: Fact) -> None:
@@ -130,13 +102,6 @@ def _forget(ctx: Context, key: Key, _: Fact) -> None:
         ctx.delete(revision)
 
 
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["wake_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
-
-
 _OURS = m.selects_all == False  # noqa: E712 - an expression of durable.lang
 _ALIVE = _OURS & (m.deleting == False)  # noqa: E712
 _READY = _ALIVE & (m.adoptable == 0) & (m.strays == 0) & (m.unrecorded == False)  # noqa: E712
@@ -148,30 +113,8 @@ RULES = (
         then=_refuse,
         why="{name} selects all pods; a non-empty selector is required",
     ),
-    Rule(
-        name="daemonset-adopt",
-        when=_ALIVE & (m.adoptable > 0),
-        then=_adopt,
-        why="{name} takes over {adoptable} pods that match its selector and have no controller",
-    ),
-    Rule(
-        name="daemonset-release",
-        when=_ALIVE & (m.strays > 0),
-        then=_release,
-        why="{name} lets go of {strays} pods that don't match its selector any more",
-    ),
-    Rule(
-        name="daemonset-adopt-revisions",
-        when=_ALIVE & (m.adoptable_revisions > 0),
-        then=_adopt_revisions,
-        why="{name} takes over {adoptable_revisions} revisions that match its selector and have no controller",
-    ),
-    Rule(
-        name="daemonset-revision",
-        when=_ALIVE & (m.adoptable_revisions == 0) & (m.unrecorded == True),  # noqa: E712
-        then=_record_revision,
-        why="{name} has no newest revision of its present template",
-    ),
+    *PODS.rules("daemonset", _ALIVE, "pods"),
+    *history.rules("daemonset", _ALIVE),
     Rule(
         name="daemonset-restart",
         when=_READY & (m.finished > 0),
@@ -211,36 +154,25 @@ RULES = (
     Rule(
         name="daemonset-mismatch",
         when=_READY & (m.missing > 0) & (m.makes_its_own == False),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} lacks {missing} of {want} pods: its selector doesn't match its template's labels",
     ),
     Rule(
         name="daemonset-nowhere",
         when=_READY & (m.want == 0),
-        then=_wait,
+        then=wait,
         why="{name} runs nowhere: none of {nodes} nodes suits it",
     ),
     Rule(
         name="daemonset-wait",
         when=_READY & (m.missing == 0) & (m.want > 0) & (m.unavailable > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {unavailable} of its {want} pods to become available",
     ),
 )
 
 
 # -- concern -----------------------------------------------------------------------------------------------------------
-
-
-def _owned_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    """The controllers of a pod or revision, before and now; for one without, all sets that could adopt it."""
-    if not ws.table(DaemonSet.kind):
-        return ()
-    keys = controllers(change, DaemonSet.kind)
-    new = change.new
-    if new is not None and controller_uid(new) is None:
-        keys += ws.indexes.selecting(new.metadata.namespace, new.metadata.labels, (DaemonSet.kind,))
-    return keys
 
 
 def _node_touched(ws: Workspace, change: Change) -> Iterable[Key]:
@@ -262,10 +194,10 @@ class DaemonSets(Concern):
     subjects: ClassVar[Sequence[str]] = (DaemonSet.kind,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {
-        "ControllerRevision": _owned_touched,
+        "ControllerRevision": touches(DaemonSet.kind),
         "DaemonSet": itself,
         "Node": _node_touched,
-        "Pod": _owned_touched,
+        "Pod": touches(DaemonSet.kind),
     }
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
@@ -287,12 +219,12 @@ class DaemonSets(Concern):
             "have": status.current_number_scheduled,
             "ready": status.number_ready,
             "unavailable": status.number_unavailable or 0,
-            "adoptable": len(adoptable(ws, ds)),
+            "adoptable": len(PODS.adoptable(ws, ds)),
             "strays": view.strays,
-            "adoptable_revisions": len(adoptable_revisions(ws, ds)),
+            "adoptable_revisions": len(history.REVISIONS.adoptable(ws, ds)),
             "unrecorded": not view.recorded,
             "revision": view.hash,
-            "makes_its_own": selectors.matches(ds.spec.selector, ds.spec.template.metadata.labels),
+            "makes_its_own": has_its_labels(ds, ds.spec.template),
             "missing": len(work.create),
             "excess": len(work.excess),
             "finished": len(work.finished),

@@ -70,6 +70,22 @@ def deletion(obj: AnyObject, now: int, policy: str | None = None, grace_period: 
     return Deletion(obj, is_gone=is_over(obj) or meta.deletion_timestamp is None)
 
 
+def unmet(obj: AnyObject, revision: str, wanted_uid: str | None, wanted_revision: str | None) -> str | None:
+    """Which precondition of a DELETE an object at a revision doesn't meet; None if it is the one that is meant."""
+    uid = obj.metadata.uid
+    if wanted_uid is not None and wanted_uid != uid:
+        return (
+            f"the UID in the precondition ({wanted_uid}) does not match the UID in record ({uid}). The object might "
+            "have been deleted and then recreated"
+        )
+    if wanted_revision is not None and wanted_revision != revision:
+        return (
+            f"the ResourceVersion in the precondition ({wanted_revision}) does not match the ResourceVersion in record "
+            f"({revision}). The object might have been modified"
+        )
+    return None
+
+
 def is_over(obj: AnyObject) -> bool:
     """Whether nothing holds an object any more that is being deleted: the last finalizer is gone, and grace is over."""
     meta = obj.metadata

@@ -170,25 +170,25 @@ def _failures(rollout: Rollout, status: DeploymentStatus, now: int) -> Deploymen
     return replace(status, conditions=_without(status, REPLICA_FAILURE))
 
 
-def pause_condition(deployment: Deployment, now: int) -> DeploymentStatus:
-    """The status that says whether the rollout is paused, or was resumed; unchanged if it says so already."""
-    status = deployment.status
-    current = condition_of(status, PROGRESSING)
+def with_pause(rollout: Rollout, now: int) -> Deployment:
+    """The Deployment saying whether its rollout is paused, or was resumed; unchanged if it says so already."""
+    deployment, current = rollout.deployment, condition_of(rollout.deployment.status, PROGRESSING)
     if not has_deadline(deployment) or (current is not None and current.reason == TIMED_OUT):
-        return status
-    said = current is not None and current.reason == PAUSED
-    if deployment.spec.paused and not said:
-        return with_condition(status, condition(PROGRESSING, "Unknown", PAUSED, "Deployment is paused"), now)
-    if not deployment.spec.paused and said:
-        return with_condition(status, condition(PROGRESSING, "Unknown", RESUMED, "Deployment is resumed"), now)
-    return status
-
-
-def with_revision(deployment: Deployment, number: int) -> Deployment:
-    """The Deployment with its revision; the same object if it has it already."""
-    if deployment.metadata.annotations.get(REVISION) == str(number):
         return deployment
-    annotations = {**deployment.metadata.annotations, REVISION: str(number)}
+    paused, said = bool(deployment.spec.paused), current is not None and current.reason == PAUSED
+    if paused == said:
+        return deployment
+    reason, verb = (PAUSED, "paused") if paused else (RESUMED, "resumed")
+    news = condition(PROGRESSING, "Unknown", reason, f"Deployment is {verb}")
+    return replace(deployment, status=with_condition(deployment.status, news, now))
+
+
+def with_revision(deployment: Deployment, rs: ReplicaSet) -> Deployment:
+    """The Deployment with the revision of its new ReplicaSet; the same object if it has it already."""
+    text = rs.metadata.annotations.get(REVISION, "")
+    if deployment.metadata.annotations.get(REVISION, "") == text:
+        return deployment
+    annotations = {**deployment.metadata.annotations, REVISION: text}
     return replace(deployment, metadata=replace(deployment.metadata, annotations=annotations))
 
 
@@ -205,12 +205,13 @@ def with_found_set(rollout: Rollout, now: int) -> Deployment:
     new = rollout.new
     if new is None:
         return rollout.deployment
-    deployment = with_revision(rollout.deployment, revision(new))
+    deployment = with_revision(rollout.deployment, new)
     if condition_of(deployment.status, PROGRESSING) is not None:
         return deployment
     return with_news(deployment, FOUND_SET, f'Found new replica set "{new.metadata.name}"', now)
 
 
-def fresh_status(rollout: Rollout, now: int) -> DeploymentStatus:
-    """The status to report."""
-    return progressed(rollout, now) if rollout.rolling_out else counted(rollout, now)
+def with_fresh_status(rollout: Rollout, now: int) -> Deployment:
+    """The Deployment with the status to report."""
+    status = progressed(rollout, now) if rollout.rolling_out else counted(rollout, now)
+    return replace(rollout.deployment, status=status)

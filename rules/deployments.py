@@ -6,37 +6,36 @@ How many pods each ReplicaSet gets is ``rules.rollouts``, what is reported ``rul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import ForbiddenError
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, note, wait
 from rules.context import Context
 from rules.deployment_status import (
     NEW_SET,
     PROGRESSING,
     condition,
     deadline_at,
-    fresh_status,
     has_deadline,
     is_complete,
-    pause_condition,
     with_condition,
     with_found_set,
+    with_fresh_status,
     with_news,
+    with_pause,
     with_revision,
 )
 from rules.engine import Rule, m
 from rules.events import FAILED_SET, failed_set
-from rules.ownership import adopted, controllers, released
+from rules.ownership import Claiming, controllers, has_its_labels
 from rules.revisions import next_revision, replicaset_for, resized, rollback_to
 from rules.rollbacks import SOURCE, is_asked_for, roll_back
 from rules.rollouts import (
     Rollout,
     Steps,
     active,
-    adoptable,
     expendable,
     look,
     new_size,
@@ -45,12 +44,12 @@ from rules.rollouts import (
     refreshed,
     scaled_sizes,
     size,
-    strays,
 )
-from state import selectors
-from state.objects import Deployment, LabelSelector, replace
+from state.objects import Deployment, LabelSelector, ReplicaSet, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace, controller_uid
+
+SETS: Claiming[Deployment, ReplicaSet] = Claiming(ReplicaSet)
 
 
 def find(ws: Workspace, key: Key) -> Rollout:
@@ -74,32 +73,25 @@ def _refuse(ctx: Context, key: Key, _: Fact) -> None:
         ctx.update_status(replace(deployment, status=replace(deployment.status, observed_generation=generation)))
 
 
-def _adopt(ctx: Context, key: Key, _: Fact) -> None:
-    deployment = find(ctx.ws, key).deployment
-    for rs in adoptable(ctx.ws, deployment):
-        ctx.update(adopted(rs, deployment))
+def _resizing(steps: Callable[[Rollout], Steps]) -> Callable[[Context, Key, Fact], None]:
+    """A consequent that takes the steps which follow from where the rollout stands."""
+
+    def consequent(ctx: Context, key: Key, _: Fact) -> None:
+        rollout = find(ctx.ws, key)
+        sets = {rs.metadata.name: rs for rs in rollout.sets}
+        for name, replicas in steps(rollout):
+            ctx.update(resized(sets[name], replicas, rollout.want, rollout.limit))
+
+    return consequent
 
 
-def _release(ctx: Context, key: Key, _: Fact) -> None:
-    deployment = find(ctx.ws, key).deployment
-    for rs in strays(ctx.ws, deployment):
-        ctx.update(released(rs, deployment))
+def _reporting(news: Callable[[Rollout, int], Deployment]) -> Callable[[Context, Key, Fact], None]:
+    """A consequent that stores the status of the Deployment with its news."""
 
+    def consequent(ctx: Context, key: Key, _: Fact) -> None:
+        ctx.update_status(news(find(ctx.ws, key), ctx.now))
 
-def _say_paused(ctx: Context, key: Key, _: Fact) -> None:
-    deployment = find(ctx.ws, key).deployment
-    ctx.update_status(replace(deployment, status=pause_condition(deployment, ctx.now)))
-
-
-def _scale(ctx: Context, key: Key, _: Fact) -> None:
-    rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, list(scaled_sizes(rollout).items()))
-
-
-def _resize(ctx: Context, rollout: Rollout, steps: Steps) -> None:
-    sets = {rs.metadata.name: rs for rs in rollout.sets}
-    for name, replicas in steps:
-        ctx.update(resized(sets[name], replicas, rollout.want, rollout.limit))
+    return consequent
 
 
 def _annotate(ctx: Context, key: Key, _: Fact) -> None:
@@ -108,20 +100,10 @@ def _annotate(ctx: Context, key: Key, _: Fact) -> None:
         ctx.update(rs)
 
 
-def _number(ctx: Context, key: Key, _: Fact) -> None:
-    ctx.update_status(with_found_set(find(ctx.ws, key), ctx.now))
-
-
-def _stop_old(ctx: Context, key: Key, _: Fact) -> None:
-    rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, [(rs.metadata.name, 0) for rs in active(rollout.old)])
-
-
 def _create_set(ctx: Context, key: Key, _: Fact) -> None:
     rollout = find(ctx.ws, key)
     deployment = rollout.deployment
-    number = next_revision(rollout.old)
-    rs = replicaset_for(deployment, number)
+    rs = replicaset_for(deployment, next_revision(rollout.old))
     if ctx.ws.get(Key.of(rs)) is not None:
         # a foreign ReplicaSet has the name: the next count gives another hash
         count = (deployment.status.collision_count or 0) + 1
@@ -129,18 +111,7 @@ def _create_set(ctx: Context, key: Key, _: Fact) -> None:
         return
     ctx.create(resized(rs, new_size(rollout), rollout.want, rollout.limit))
     message = f'Created new replica set "{rs.metadata.name}"'
-    ctx.update_status(with_news(with_revision(deployment, number), NEW_SET, message, ctx.now))
-
-
-def _scale_new(ctx: Context, key: Key, _: Fact) -> None:
-    rollout = find(ctx.ws, key)
-    if rollout.new is not None:
-        _resize(ctx, rollout, [(rollout.new.metadata.name, new_size(rollout))])
-
-
-def _shrink_old(ctx: Context, key: Key, _: Fact) -> None:
-    rollout = find(ctx.ws, key)
-    _resize(ctx, rollout, old_steps(rollout))
+    ctx.update_status(with_news(with_revision(deployment, rs), NEW_SET, message, ctx.now))
 
 
 def _roll_back(ctx: Context, key: Key, _: Fact) -> None:
@@ -150,22 +121,6 @@ def _roll_back(ctx: Context, key: Key, _: Fact) -> None:
 def _forget(ctx: Context, key: Key, _: Fact) -> None:
     for rs in expendable(find(ctx.ws, key)):
         ctx.delete(rs)
-
-
-def _report(ctx: Context, key: Key, _: Fact) -> None:
-    rollout = find(ctx.ws, key)
-    ctx.update_status(replace(rollout.deployment, status=fresh_status(rollout, ctx.now)))
-
-
-def _note(ctx: Context, _: Key, __: Fact) -> None:
-    ctx.note()
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["deadline_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
 
 
 # Expressions of durable.lang; hence the comparisons with True and False.
@@ -182,22 +137,11 @@ RULES = (
         then=_refuse,
         why="{name} selects all pods; a non-empty selector is required",
     ),
-    Rule(
-        name="deployment-adopt",
-        when=(m.selects_all == False) & (m.adoptable > 0),  # noqa: E712
-        then=_adopt,
-        why="{name} takes over {adoptable} ReplicaSets whose labels match and that have no controller",
-    ),
-    Rule(
-        name="deployment-release",
-        when=(m.selects_all == False) & (m.strays > 0),  # noqa: E712
-        then=_release,
-        why="{name} lets go of {strays} ReplicaSets whose labels don't match any more",
-    ),
+    *SETS.rules("deployment", m.selects_all == False, "ReplicaSets"),  # noqa: E712
     Rule(
         name="deployment-pause",
         when=_ALIVE & (m.pause_unsaid == True),  # noqa: E712
-        then=_say_paused,
+        then=_reporting(with_pause),
         why="{name} was paused or resumed",
     ),
     Rule(
@@ -209,7 +153,7 @@ RULES = (
     Rule(
         name="deployment-revision",
         when=_ALIVE & (m.set_outdated == False) & (m.unnumbered == True),  # noqa: E712
-        then=_number,
+        then=_reporting(with_found_set),
         why="{name} is at the revision of its ReplicaSet {replicaset}",
     ),
     Rule(
@@ -221,13 +165,13 @@ RULES = (
     Rule(
         name="deployment-scale",
         when=_ALIVE & (m.rolling_out == False) & (m.missized > 0),  # noqa: E712
-        then=_scale,
+        then=_resizing(scaled_sizes),
         why="{name} wants {want} pods: {missized} ReplicaSets get their share",
     ),
     Rule(
         name="deployment-stop-old",
         when=_ROLLING_OUT & (m.old_active > 0),
-        then=_stop_old,
+        then=_resizing(lambda rollout: [(rs.metadata.name, 0) for rs in active(rollout.old)]),
         why="{name} recreates its pods: {old_active} old ReplicaSets stop theirs first",
     ),
     Rule(
@@ -239,13 +183,13 @@ RULES = (
     Rule(
         name="deployment-scale-new",
         when=_ROLLING_OUT & _CLEARED & (m.has_set == True) & (m.new_change != 0),  # noqa: E712
-        then=_scale_new,
+        then=_resizing(lambda rollout: [(rollout.sets[-1].metadata.name, new_size(rollout))]),
         why="{name} wants {want} pods of {replicaset}, which is to have {new_size} by now",
     ),
     Rule(
         name="deployment-shrink-old",
         when=_ROLLING_OUT & (m.has_set == True) & (m.new_change == 0) & (m.old_surplus > 0),  # noqa: E712
-        then=_shrink_old,
+        then=_resizing(old_steps),
         why="{name} can do without {old_surplus} of its old pods",
     ),
     Rule(
@@ -257,31 +201,31 @@ RULES = (
     Rule(
         name="deployment-status",
         when=_OURS & (m.unreported == True) & (m.creating == False) & (m.rolls_back == False),  # noqa: E712
-        then=_report,
+        then=_reporting(with_fresh_status),
         why="{name} has {available} of {want} pods available",
     ),
     Rule(
         name="deployment-paused",
         when=_ALIVE & (m.paused == True),  # noqa: E712
-        then=_note,
+        then=note,
         why="{name} is paused: nothing is rolled out",
     ),
     Rule(
         name="deployment-wait",
         when=_ROLLING_OUT & _CLEARED & (m.waiting > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {waiting} of {want} new pods to become available, {old_left} old ones are left",
     ),
     Rule(
         name="deployment-wait-old",
         when=_ROLLING_OUT & (m.old_active == 0) & (m.old_pods > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {old_pods} old pods to end before it makes new ones",
     ),
     Rule(
         name="deployment-mismatch",
         when=_ROLLING_OUT & (m.makes_its_own == False),  # noqa: E712
-        then=_note,
+        then=note,
         why="{name} can roll nothing out: its selector doesn't match its template's labels",
     ),
 )
@@ -296,11 +240,7 @@ def _set_touched(ws: Workspace, change: Change) -> Iterable[Key]:
     new = change.new
     if new is not None and controller_uid(new) is None:
         for (namespace, name), obj in ws.table(Deployment.kind).items():
-            if (
-                namespace == new.metadata.namespace
-                and isinstance(obj, Deployment)
-                and selectors.matches(obj.spec.selector, new.metadata.labels)
-            ):
+            if namespace == new.metadata.namespace and isinstance(obj, Deployment) and has_its_labels(obj, new):
                 keys.append(Key(Deployment.kind, namespace, name))
     return keys
 
@@ -324,8 +264,7 @@ class Deployments(Concern):
             return None
         rollout = look(ws, deployment)
         rolling_out = rollout.rolling_out
-        labels = deployment.spec.template.metadata.labels
-        makes_its_own = rollout.new is not None or selectors.matches(deployment.spec.selector, labels)
+        makes_its_own = rollout.new is not None or has_its_labels(deployment, deployment.spec.template)
         pods = old_pods(ws, rollout) if rolling_out and rollout.recreate else 0
         cleared = not rollout.recreate or not (active(rollout.old) or pods)
         creating = rolling_out and cleared and rollout.new is None and makes_its_own
@@ -340,15 +279,15 @@ class Deployments(Concern):
             "selects_all": deployment.spec.selector == LabelSelector(),
             "deleting": deployment.metadata.deletion_timestamp is not None,
             "paused": bool(deployment.spec.paused),
-            "adoptable": len(adoptable(ws, deployment)),
-            "strays": len(strays(ws, deployment)),
-            "pause_unsaid": _differs(pause_condition(deployment, now), deployment.status),
+            "adoptable": len(SETS.adoptable(ws, deployment)),
+            "strays": len(SETS.strays(ws, deployment)),
+            "pause_unsaid": _differs(with_pause(rollout, now), deployment),
             "set_outdated": _differs(refreshed(rollout), rollout.new),
             "unnumbered": _differs(with_found_set(rollout, now), deployment),
-            "unreported": _differs(fresh_status(rollout, now), deployment.status),
+            "unreported": _differs(with_fresh_status(rollout, now), deployment),
             "old_pods": pods,
             **_sizes(rollout, rolling_out=rolling_out and not rolls_back, scales=not rolls_back),
-            "deadline_at": deadline_at(deployment, deployment.status),
+            "wake_at": deadline_at(deployment, deployment.status),
         }
 
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
@@ -369,7 +308,7 @@ def _sizes(rollout: Rollout, *, rolling_out: bool, scales: bool) -> dict[str, in
     recreating = rolling_out and rollout.recreate
     missized = 0
     if scales and not rolling_out:
-        sizes = scaled_sizes(rollout)
+        sizes = dict(scaled_sizes(rollout))
         missized = sum(
             1
             for rs in rollout.sets

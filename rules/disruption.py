@@ -8,23 +8,24 @@ from typing import ClassVar
 
 from rules import selector_text
 from rules.actions import Fact
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, note, wait
 from rules.context import Context
 from rules.engine import Rule, m
-from rules.ownership import controller_of
+from rules.methods import clipped
 from rules.pods import is_ready
+from rules.scale import NoScaleError, paths_of, scale_of, target_of
 from state import selectors
 from state.int_or_percent import scaled
 from state.objects import (
     AnyObject,
     Condition,
     Deployment,
+    OwnerReference,
     Pod,
     PodDisruptionBudget,
     PodDisruptionBudgetStatus,
     ReplicaSet,
-    ReplicationController,
-    StatefulSet,
+    controller_of,
     replace,
 )
 from state.snapshot import Change, Key
@@ -35,6 +36,7 @@ _ALLOWED = "DisruptionAllowed"
 _SOURCE = "controllermanager"
 #: How long an evicted pod may take until it is being deleted; then it counts again.
 _DELETION_TIMEOUT = 120 * SECOND
+_NOBODY = "found no controllers for pod"
 _SCALED = ("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet")
 
 
@@ -47,19 +49,12 @@ class Tally:
     #: How many pods there should be, and how many of them have to be healthy; None if that can't be said.
     expected: int | None = None
     desired: int = 0
-    #: Pods without a controller, and the first controller of which nobody knows how many pods it wants.
+    #: Pods without a controller, and why nobody knows how many pods the controller of another wants.
     unmanaged: int = 0
     unknown: str = ""
     #: Evicted pods that aren't being deleted yet, with the time of the eviction.
     disrupted: dict[str, str] = field(default_factory=dict)
-    recheck_at: int | None = None
-
-
-def find(ws: Workspace, key: Key) -> PodDisruptionBudget:
-    """The budget of that key, which has to be there."""
-    budget = ws.find(PodDisruptionBudget, key.namespace, key.name)
-    assert budget is not None
-    return budget
+    wake_at: int | None = None
 
 
 def count(ws: Workspace, budget: PodDisruptionBudget, now: int) -> Tally:
@@ -92,7 +87,7 @@ def _count_disrupted(budget: PodDisruptionBudget, pods: Sequence[Pod], tally: Ta
         until = parse_time(at) + _DELETION_TIMEOUT
         if name in present and until > now:
             tally.disrupted[name] = at
-            tally.recheck_at = min(until, tally.recheck_at or until)
+            tally.wake_at = min(until, tally.wake_at or until)
 
 
 def _expect(ws: Workspace, pods: Sequence[Pod], tally: Tally) -> None:
@@ -103,35 +98,44 @@ def _expect(ws: Workspace, pods: Sequence[Pod], tally: Tally) -> None:
         if ref is None:
             tally.unmanaged += 1
         elif ref.uid not in scales:
-            found = _scale(ws, Key(ref.kind, pod.metadata.namespace, ref.name), ref.uid)
-            if found is None:
-                tally.unknown = tally.unknown or f"{ref.kind} {ref.name}"
-            else:
-                scales[found[0]] = found[1]
-                scales.setdefault(ref.uid, 0)
-    tally.expected = None if tally.unknown else sum(scales.values())
+            try:
+                uid, wanted = _scale(ws, pod, ref)
+            except NoScaleError as error:
+                tally.unknown = str(error)
+                return
+            scales[uid] = wanted
+            scales.setdefault(ref.uid, 0)
+    tally.expected = sum(scales.values())
 
 
-def _scale(ws: Workspace, key: Key, uid: str) -> tuple[str, int] | None:
-    """The controller that says how many pods there are to be, a ReplicaSet's Deployment for one, and how many."""
-    obj = ws.get(key)
-    if obj is None or obj.metadata.uid != uid:
-        return None
+def _scale(ws: Workspace, pod: Pod, ref: OwnerReference) -> tuple[str, int]:
+    """The uid of the controller that says how many pods there are to be, a ReplicaSet's Deployment for one, and how
+    many. Anything that has a scale will do.
+
+    Raises:
+        NoScaleError: it has none, or isn't there.
+    """
+    namespace = pod.metadata.namespace
+    target = target_of(ws, namespace, ref.api_version, ref.kind, ref.name)
+    if target is None:
+        raise NoScaleError(f'no matches for kind "{ref.kind}" in version "{ref.api_version}"')
+    if not target.is_scalable:
+        raise NoScaleError(f"{target.resource()} does not implement the scale subresource")
+    obj = target.object
+    if obj is None or obj.metadata.uid != ref.uid:
+        raise NoScaleError(f'{_NOBODY} "{pod.metadata.name}"')
     above = controller_of(obj)
     if isinstance(obj, ReplicaSet) and above is not None and above.kind == Deployment.kind:
-        deployment = ws.find(Deployment, key.namespace, above.name)
+        deployment = ws.find(Deployment, namespace, above.name)
         obj = deployment if deployment is not None and deployment.metadata.uid == above.uid else obj
-    if not isinstance(obj, Deployment | ReplicaSet | ReplicationController | StatefulSet):
-        return None
-    return obj.metadata.uid, 1 if obj.spec.replicas is None else obj.spec.replicas
+    return obj.metadata.uid, scale_of(obj, paths_of(ws, obj)).wanted
 
 
 def fresh_status(budget: PodDisruptionBudget, tally: Tally, now: int) -> PodDisruptionBudgetStatus:
     """The status to report. Where the expected number isn't known nothing may be evicted."""
     if tally.expected is None:
-        message = f"found no controllers for {tally.unknown}"
-        status = replace(budget.status, disruptions_allowed=0, observed_generation=budget.metadata.generation)
-        return _with_condition(budget, status, Condition(status="False", reason="SyncFailed", message=message), now)
+        failed = Condition(status="False", reason="SyncFailed", message=tally.unknown)
+        return _with_condition(replace(budget.status, disruptions_allowed=0), failed, now)
     allowed = max(0, tally.healthy - tally.desired) if tally.expected else 0
     status = replace(
         budget.status,
@@ -143,19 +147,17 @@ def fresh_status(budget: PodDisruptionBudget, tally: Tally, now: int) -> PodDisr
         observed_generation=budget.metadata.generation,
     )
     value, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
-    return _with_condition(budget, status, Condition(status=value, reason=reason), now)
+    return _with_condition(status, Condition(status=value, reason=reason), now)
 
 
-def _with_condition(
-    budget: PodDisruptionBudget, status: PodDisruptionBudgetStatus, new: Condition, now: int
-) -> PodDisruptionBudgetStatus:
+def _with_condition(status: PodDisruptionBudgetStatus, new: Condition, now: int) -> PodDisruptionBudgetStatus:
     """The status with its condition, which keeps its time as long as its value stays."""
     present = next((c for c in status.conditions if c.type == _ALLOWED), None)
     kept = present is not None and present.status == new.status
     new = replace(
         new,
         type=_ALLOWED,
-        observed_generation=budget.metadata.generation,
+        observed_generation=status.observed_generation,
         last_transition_time=present.last_transition_time if present is not None and kept else format_time(now),
     )
     if present is None:
@@ -167,10 +169,15 @@ def _with_condition(
 
 
 def _report(ctx: Context, key: Key, _: Fact) -> None:
-    budget = find(ctx.ws, key)
+    budget = ctx.ws.must(PodDisruptionBudget, key)
     tally = count(ctx.ws, budget, ctx.now)
     if not tally.pods:
         ctx.event(key, "NoPods", "No matching pods found", source=_SOURCE)
+    if tally.unknown:
+        if tally.unknown.startswith(_NOBODY):
+            ctx.event(key, "NoControllers", tally.unknown, warning=True, source=_SOURCE)
+        message = f"Failed to calculate the number of expected pods: {tally.unknown}"
+        ctx.event(key, "CalculateExpectedPodCountFailed", message, warning=True, source=_SOURCE)
     if tally.unmanaged:
         message = (
             f"Pods selected by this PodDisruptionBudget (selector: {selector_text.printed(budget.spec.selector)}) were "
@@ -180,16 +187,6 @@ def _report(ctx: Context, key: Key, _: Fact) -> None:
         )
         ctx.event(key, "UnmanagedPods", message, warning=True, source=_SOURCE)
     ctx.update_status(replace(budget, status=fresh_status(budget, tally, ctx.now)))
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    at = fact["recheck_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
-
-
-def _note(ctx: Context, _: Key, __: Fact) -> None:
-    ctx.note()
 
 
 RULES = (
@@ -202,19 +199,19 @@ RULES = (
     Rule(
         name="disruption-recheck",
         when=m.evicting > 0,
-        then=_wait,
+        then=wait,
         why="{name} waits for {evicting} evicted pods to be deleted",
     ),
     Rule(
         name="disruption-unknown",
         when=m.unknown != "",
-        then=_note,
-        why="{name} allows no disruption: nobody says how many pods {unknown} wants",
+        then=note,
+        why="{name} allows no disruption, since it can't be said how many pods there are to be: {unknown}",
     ),
     Rule(
         name="disruption-unmanaged",
         when=(m.unmanaged > 0) & (m.unknown == ""),
-        then=_note,
+        then=note,
         why="{name} can't rely on {unmanaged} of its pods without a controller; a number as minAvailable would do",
     ),
 )
@@ -275,8 +272,8 @@ class Disruption(Concern):
             "healthy": tally.healthy,
             "desired": tally.desired,
             "evicting": len(tally.disrupted),
-            "recheck_at": tally.recheck_at,
+            "wake_at": tally.wake_at,
             "unmanaged": tally.unmanaged,
-            "unknown": tally.unknown,
+            "unknown": clipped(tally.unknown),
             "unreported": fresh_status(budget, tally, now) != budget.status,
         }

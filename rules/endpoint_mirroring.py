@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, note
 from rules.context import Context
 from rules.endpoint_places import MANAGED_BY, SERVICE_NAME
 from rules.endpoint_subsets import repacked
@@ -187,10 +187,6 @@ def _remove(ctx: Context, key: Key, _: Fact) -> None:
     ctx.delete(endpoints)
 
 
-def _leave(ctx: Context, _key: Key, _fact: Fact) -> None:
-    ctx.note()
-
-
 RULES = (
     Rule(
         name="endpoints-leftover",
@@ -213,7 +209,7 @@ RULES = (
     Rule(
         name="endpoints-without-service",
         when=(m.service == False) & (m.generated == False),  # noqa: E712
-        then=_leave,
+        then=note,
         why="Endpoints {name} are of no use: there is no service of that name",
     ),
 )

@@ -80,7 +80,7 @@ class EndpointPublication(MethodConcern):
 
     @property
     def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
-        """Pods and nodes, and the objects published, in case that somebody else changes them."""
+        """Pods and nodes, and the objects published, in case that somebody else deletes them or changes a slice."""
         return {
             "Service": self._service_touched,
             "Pod": self._pod_touched,
@@ -147,8 +147,9 @@ class EndpointPublication(MethodConcern):
                 yield key
 
     def _endpoints_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
+        """Endpoints that are gone are made anew; what else somebody does to them stays until there is news of a pod."""
         service = change.key.ns_name
-        return () if self._writing or service not in ws.table("Service") else self._stale(service)
+        return self._stale(service) if change.new is None and service in ws.table("Service") else ()
 
     def _slice_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
         keys: list[Key] = []
@@ -217,8 +218,7 @@ class EndpointPublication(MethodConcern):
     # -- consequents ----
 
     def _publish(self, ctx: Context, key: Key, _: Fact) -> None:
-        service = ctx.ws.find(Service, key.namespace, key.name)
-        assert service is not None
+        service = ctx.ws.must(Service, key)
         known = self._known[key.ns_name]
         self._writing = True
         try:

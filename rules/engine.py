@@ -29,7 +29,6 @@ import warnings
 import weakref
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -207,9 +206,7 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _partitions(self, rows: Sequence[Any], partition: Sequence[Hashable] | None) -> Iterator[Sequence[int]]:

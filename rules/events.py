@@ -5,7 +5,7 @@ from __future__ import annotations
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Update
 from rules.admission import ForbiddenError
 from rules.scheduling.pods import scheduler_of
-from state.objects import AnyObject, Deployment, PersistentVolumeClaim, ReplicaSet, StatefulSet
+from state.objects import AnyObject, Deployment, PersistentVolumeClaim, ReplicaSet, StatefulSet, controller_of
 from state.snapshot import Key
 
 #: Reasons of the events, and conditions, of what couldn't be created.
@@ -30,10 +30,8 @@ _VERBS = {Create: ("SuccessfulCreate", "Created"), Delete: ("SuccessfulDelete", 
 
 
 def _controller_of(obj: AnyObject) -> Key | None:
-    for owner in obj.metadata.owner_references:
-        if owner.controller:
-            return Key(owner.kind, obj.metadata.namespace, owner.name)
-    return None
+    owner = controller_of(obj)
+    return None if owner is None else Key(owner.kind, obj.metadata.namespace, owner.name)
 
 
 def _replicas(obj: AnyObject | None) -> int:

@@ -1,7 +1,8 @@
 """Garbage collection, as kube-controller-manager's: what is owned goes when its last owner goes.
 
 An owner is found by kind, namespace and name, and must have the uid of the reference. One of a kind of which nothing is
-known here can't be said to be absent: what it owns stays, with a note.
+known here can't be said to be absent, nor one in a namespace of an object that is in none: what it owns stays, with a
+note.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Owners:
     absent: list[OwnerReference] = field(default_factory=list)
     #: Owners deleted in the foreground, which wait for their dependents.
     waiting: list[OwnerReference] = field(default_factory=list)
-    #: Owners of a kind that nothing is known of.
+    #: Owners that can't be looked up: nothing is known of their kind, or they are in a namespace and the object isn't.
     unknown: list[OwnerReference] = field(default_factory=list)
 
 
@@ -50,7 +51,7 @@ def owners_of(ws: Workspace, obj: AnyObject) -> Owners:
         owner = _find(ws, obj, ref)
         if owner is not None:
             (owners.waiting if is_deleting(owner, FOREGROUND) else owners.solid).append(ref)
-        elif _is_known(ws, ref):
+        elif _is_knowable(ws, obj, ref):
             owners.absent.append(ref)
         else:
             owners.unknown.append(ref)
@@ -68,16 +69,19 @@ def _find(ws: Workspace, obj: AnyObject, ref: OwnerReference) -> AnyObject | Non
     return owner if owner is not None and owner.metadata.uid == ref.uid else None
 
 
-def _is_known(ws: Workspace, ref: OwnerReference) -> bool:
-    """Whether an owner of that kind would be here if it existed: the kind is built in, or defined or used here."""
+def _is_knowable(ws: Workspace, obj: AnyObject, ref: OwnerReference) -> bool:
+    """Whether an owner like that would be found if it existed: the kind is built in, or defined or used here, and is
+    of no namespace if the object isn't in one.
+    """
     kind = _kind_key(ref)
-    return kind in KINDS or bool(ws.table(kind)) or any(kind == _defined_kind(crd) for crd in ws.table(_CRD).values())
-
-
-def _defined_kind(crd: AnyObject) -> str:
-    """The kind that a CustomResourceDefinition defines, as in a ``Key``."""
-    spec = crd.body.value.get("spec", {}) if isinstance(crd, CustomObject) else {}
-    return f"{spec.get('names', {}).get('kind')}.{spec.get('group')}"
+    if kind in KINDS:
+        return bool(obj.metadata.namespace) or not KINDS[kind].namespaced
+    scopes = {not namespace for namespace, _ in ws.table(kind)}
+    for crd in ws.table(_CRD).values():
+        spec = crd.body.value.get("spec", {}) if isinstance(crd, CustomObject) else {}
+        if kind == f"{spec.get('names', {}).get('kind')}.{spec.get('group')}":
+            scopes.add(spec.get("scope") == "Cluster")
+    return True in scopes if not obj.metadata.namespace else bool(scopes)
 
 
 def _has_lost_owner(ws: Workspace, obj: AnyObject) -> bool:
@@ -186,7 +190,7 @@ RULES = (
     ),
     Rule(
         "garbage-drop-references",
-        _STAYS & (m.gone > 0) & (m.solid > 0),
+        _STAYS & (m.gone > 0) & (m.solid > 0) & (m.unknown == 0),
         _drop_absent,
         "{object} keeps an owner, but its owner {owner} is gone",
     ),
@@ -200,7 +204,7 @@ RULES = (
         "garbage-unknown-owner",
         _STAYS & (m.unknown > 0) & (m.solid == 0),
         _note,
-        "{object} is kept: nothing is known here about objects like its owner {stranger}",
+        "{object} is kept: nothing can be known here about its owner {stranger}",
     ),
 )
 

@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 import orjson
 
+from rules.actions import Fact
 from rules.context import Context
-from rules.ownership import adopted, controller_ref, is_orphan
+from rules.engine import Rule, m
+from rules.ownership import Claiming, controller_ref
 from rules.template_hash import encoded, fnv32, template_hash
-from state import selectors
 from state.objects import (
     ControllerRevision,
     DaemonSet,
     ObjectMeta,
     Opaque,
+    Pod,
     PodTemplateSpec,
     StatefulSet,
     decode_hook,
@@ -67,19 +69,27 @@ def revisions_of(ws: Workspace, owner: Owner) -> list[ControllerRevision]:
     return found
 
 
-def adoptable_revisions(ws: Workspace, owner: Owner) -> list[ControllerRevision]:
-    """Revisions without a controller that the owner's selector matches, unless the owner is being deleted."""
-    selector = owner.spec.selector
-    if owner.metadata.deletion_timestamp is not None or selector == type(selector)():
-        return []
-    orphans = ws.orphans(owner.metadata.namespace, ControllerRevision, selector.match_labels)
-    return [item for item in orphans if is_orphan(item) and selectors.matches(selector, item.metadata.labels)]
+REVISIONS: Claiming[Owner, ControllerRevision] = Claiming(ControllerRevision)
 
 
-def adopt_revisions(ctx: Context, owner: Owner) -> None:
-    """Takes over the revisions that an owner of the same name left behind."""
-    for item in adoptable_revisions(ctx.ws, owner):
-        ctx.update(adopted(item, owner))
+def rules(prefix: str, when: object) -> tuple[Rule, Rule]:
+    """What keeps the revisions up to date, given facts ``name``, ``adoptable_revisions`` and ``unrecorded``; ``when``
+    is a condition.
+    """
+    return (
+        Rule(
+            name=f"{prefix}-adopt-revisions",
+            when=when & (m.adoptable_revisions > 0),
+            then=REVISIONS.adopt,
+            why="{name} takes over {adoptable_revisions} revisions that match its selector and have no controller",
+        ),
+        Rule(
+            name=f"{prefix}-revision",
+            when=when & (m.adoptable_revisions == 0) & (m.unrecorded == True),  # noqa: E712 - durable.lang's
+            then=_record,
+            why="{name} has no newest revision of its present template",
+        ),
+    )
 
 
 def update_revision(revisions: list[ControllerRevision], owner: Owner) -> ControllerRevision | None:
@@ -95,14 +105,25 @@ def is_newest(revision: ControllerRevision | None, revisions: list[ControllerRev
     return revision is not None and revision is revisions[-1]
 
 
-def record_revision(ctx: Context, owner: Owner) -> None:
-    """Makes the revision of the owner's template the newest one, or creates it."""
+def twins(revisions: list[ControllerRevision], revision: ControllerRevision | None) -> list[ControllerRevision]:
+    """The other revisions that hold the same template: those of an owner before, under another name."""
+    return [item for item in revisions if revision is not None and item is not revision and item.data == revision.data]
+
+
+def _record(ctx: Context, key: Key, _: Fact) -> None:
+    """Makes the revision of the owner's template the newest one, or creates it; of a DaemonSet it is the only one."""
+    owner = ctx.ws.get(key)
+    assert isinstance(owner, Owner)
     revisions = revisions_of(ctx.ws, owner)
     found = update_revision(revisions, owner)
     number = revisions[-1].revision + 1 if revisions else 1
     if found is not None:
         if not is_newest(found, revisions):
             ctx.update(replace(found, revision=number))
+        if isinstance(owner, DaemonSet):
+            for twin in twins(revisions, found):
+                _relabel_pods(ctx, owner, found.metadata.labels.get(REVISION_LABEL, ""))
+                ctx.delete(twin)
         return
     fresh = _new_revision(owner, number)
     if ctx.ws.get(Key.of(fresh)) is None:
@@ -111,6 +132,13 @@ def record_revision(ctx: Context, owner: Owner) -> None:
     # another template's revision has the name: the next count gives another hash
     count = (owner.status.collision_count or 0) + 1
     ctx.update_status(replace(owner, status=replace(owner.status, collision_count=count)))
+
+
+def _relabel_pods(ctx: Context, owner: DaemonSet, revision: str) -> None:
+    """Has all pods be of one revision, before others of the same template go."""
+    for pod in ctx.ws.owned(owner, Pod):
+        labels = {**pod.metadata.labels, REVISION_LABEL: revision}
+        ctx.update(replace(pod, metadata=replace(pod.metadata, labels=labels)))
 
 
 def _new_revision(owner: Owner, number: int) -> ControllerRevision:

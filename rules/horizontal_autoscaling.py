@@ -18,7 +18,7 @@ from rules.autoscaler_assessment import Assessment, Assessor
 from rules.autoscaler_limits import History
 from rules.autoscaler_metrics import METRICS
 from rules.autoscaler_spec import KIND, AutoscalerError, spec_of, status_of, with_status
-from rules.concern import Touched
+from rules.concern import Touched, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
@@ -114,9 +114,6 @@ class HorizontalAutoscaling(MethodConcern):
         for reason, message in found.warnings:
             ctx.event(key, reason, message, warning=True, source=_SOURCE)
 
-    def _note(self, ctx: Context, _: Key, __: Fact) -> None:
-        ctx.note()
-
     def _wait(self, ctx: Context, _: Key, fact: Fact) -> None:
         at = fact["next"]
         assert isinstance(at, int)
@@ -126,7 +123,7 @@ class HorizontalAutoscaling(MethodConcern):
         Rule(
             name="autoscaler-invalid",
             when=m.problem != "",
-            then=_note,
+            then=note,
             why="{name} scales nothing: {problem}",
         ),
         Rule(
@@ -144,7 +141,7 @@ class HorizontalAutoscaling(MethodConcern):
         Rule(
             name="autoscaler-hold",
             when=(m.held != "") & (m.change == 0),
-            then=_note,
+            then=note,
             why="{name} leaves {target} at {current} pods: {held}",
         ),
         Rule(

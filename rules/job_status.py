@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rules.job_policies import failure_message, success_rule
-from rules.job_view import View, counts_as_failure, is_failed, is_tracked
+from rules.job_view import FAILURE_TARGET, SUCCESS_CRITERIA_MET, View, counts_as_failure, is_failed, is_tracked
 from rules.pods import is_ready
 from state.objects import Job, JobCondition, JobStatus, Pod, UncountedTerminatedPods, replace
 from state.times import SECOND, format_time, parse_time
 
-FAILURE_TARGET, FAILED = "FailureTarget", "Failed"
-SUCCESS_CRITERIA_MET, COMPLETE = "SuccessCriteriaMet", "Complete"
+FAILED, COMPLETE = "Failed", "Complete"
 _SUSPENDED = "Suspended"
 _FINAL = {FAILURE_TARGET: FAILED, SUCCESS_CRITERIA_MET: COMPLETE}
 _OVER_LIMIT = (FAILURE_TARGET, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
@@ -148,6 +147,13 @@ def fresh_status(view: View, end: Verdict | None, *, backing_off: bool) -> JobSt
     return _with_conditions(view, status, end, now)
 
 
+def ending_status(view: View, end: Verdict) -> JobStatus:
+    """What is reported before the active pods are stopped: which indexes have failed by then, the others don't."""
+    status = _with_condition(view.job.status, _target(end), view.now)
+    per_index = view.job.spec.backoff_limit_per_index is not None
+    return replace(status, failed_indexes=str(view.failed_indexes)) if per_index else status
+
+
 def noted_status(view: View, end: Verdict | None, status: JobStatus) -> JobStatus:
     """What is reported before the countable pods are let go: which they are, should it end there."""
     before, pods = view.job.status, countable(view, end)
@@ -175,12 +181,16 @@ def _adds_failure(job: Job, pod: Pod, end: Verdict | None) -> bool:
 def _with_conditions(view: View, status: JobStatus, end: Verdict | None, now: int) -> JobStatus:
     if end is None:
         return _suspended_or_not(view, status, now)
-    status = _with_condition(status, JobCondition(type=end.type, reason=end.reason, message=end.message), now)
+    status = _with_condition(status, _target(end), now)
     if view.active or view.terminating:
         return status
     final = JobCondition(type=_FINAL[end.type], reason=end.reason, message=end.message)
     status = _with_condition(status, final, now)
     return status if end.failed else replace(status, completion_time=format_time(now))
+
+
+def _target(end: Verdict) -> JobCondition:
+    return JobCondition(type=end.type, reason=end.reason, message=end.message)
 
 
 def _suspended_or_not(view: View, status: JobStatus, now: int) -> JobStatus:

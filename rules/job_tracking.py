@@ -11,8 +11,7 @@ from rules.context import Context
 from rules.engine import Rule, m
 from rules.job_status import finish
 from rules.job_view import FINALIZER, is_tracked
-from rules.ownership import controller_of
-from state.objects import Job, Pod, replace
+from state.objects import Job, Pod, controller_of, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
 

@@ -18,6 +18,8 @@ from state.workspace import Workspace
 #: Keeps a pod until its Job has counted it.
 FINALIZER = "batch.kubernetes.io/job-tracking"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
+#: The conditions that say how the Job is going to end.
+FAILURE_TARGET, SUCCESS_CRITERIA_MET = "FailureTarget", "SuccessCriteriaMet"
 IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 
 
@@ -151,6 +153,8 @@ def _look_at_indexes(view: View) -> None:
     failures = [(index, pod) for pod in view.uncounted if (index := valid_index(job, pod)) is not None]
     failures = [(index, pod) for index, pod in failures if is_failed(job, pod)]
     view.failed_indexes = Indexes.parse(job.status.failed_indexes, completions)
+    if any(condition.type in (FAILURE_TARGET, SUCCESS_CRITERIA_MET) for condition in job.status.conditions):
+        return  # pods that it stops itself don't fail their indexes
     view.failed_indexes |= Indexes.of(index for index, pod in failures if _fails_index(job, pod, limit))
     busy = view.completed_indexes | view.failed_indexes | active_indexes(view.active)
     for index, pod in failures:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import ForbiddenError
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, wait
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.job_backoff import with_deletion
@@ -22,6 +22,7 @@ from rules.job_status import (
     Verdict,
     countable,
     deadline_at,
+    ending_status,
     expires_at,
     finish,
     fresh_status,
@@ -41,13 +42,6 @@ _SOURCE = "job-controller"
 _OURSELVES = (None, "kubernetes.io/job-controller")
 
 
-def find(ws: Workspace, key: Key) -> Job:
-    """The Job of that key, which has to be there."""
-    job = ws.find(Job, key.namespace, key.name)
-    assert job is not None
-    return job
-
-
 def adoptable(ws: Workspace, job: Job) -> list[Pod]:
     """Pods without a controller that the Job's selector matches, unless one of both is being deleted."""
     selector = job.spec.selector
@@ -58,7 +52,7 @@ def adoptable(ws: Workspace, job: Job) -> list[Pod]:
 
 
 def _view(ctx: Context, key: Key) -> View:
-    return look(ctx.ws, find(ctx.ws, key), ctx.now)
+    return look(ctx.ws, ctx.ws.must(Job, key), ctx.now)
 
 
 def _status(view: View, end: Verdict | None, found: Need | None) -> JobStatus:
@@ -74,7 +68,7 @@ def _need(view: View, end: Verdict | None) -> Need | None:
 
 
 def _adopt(ctx: Context, key: Key, _: Fact) -> None:
-    job = find(ctx.ws, key)
+    job = ctx.ws.must(Job, key)
     for pod in adoptable(ctx.ws, job):
         taken = adopted(pod, job)
         finalizers = (*taken.metadata.finalizers, *(() if is_tracked(pod) else (FINALIZER,)))
@@ -82,7 +76,7 @@ def _adopt(ctx: Context, key: Key, _: Fact) -> None:
 
 
 def _release(ctx: Context, key: Key, _: Fact) -> None:
-    job = find(ctx.ws, key)
+    job = ctx.ws.must(Job, key)
     for pod in ctx.ws.owned(job, Pod):
         if not matches(job, pod):
             let_go(ctx, ctx.update(released(pod, job)))
@@ -90,7 +84,9 @@ def _release(ctx: Context, key: Key, _: Fact) -> None:
 
 def _stop(ctx: Context, key: Key, _: Fact) -> None:
     view = _view(ctx, key)
-    if verdict(view) is not None:
+    end = verdict(view)
+    if end is not None:
+        ctx.update_status(replace(view.job, status=ending_status(view, end)))
         for pod in view.active[:BURST]:
             ctx.delete(pod)
 
@@ -156,14 +152,7 @@ def _announce(ctx: Context, key: Key, before: JobStatus, after: JobStatus, compl
 
 
 def _expire(ctx: Context, key: Key, _: Fact) -> None:
-    ctx.delete(find(ctx.ws, key), policy="Foreground")
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["wake_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
+    ctx.delete(ctx.ws.must(Job, key), policy="Foreground")
 
 
 _OURS = m.managed_elsewhere == False  # noqa: E712 - an expression of durable.lang
@@ -174,8 +163,8 @@ _CLAIMED = _GOING_ON & (m.adoptable == 0) & (m.strays == 0)
 RULES = (
     Rule(
         name="job-managed-elsewhere",
-        when=m.managed_elsewhere == True,  # noqa: E712
-        then=_wait,
+        when=(m.managed_elsewhere == True) & (m.expires == False),  # noqa: E712
+        then=wait,
         why="{name} is left to {manager}, which its managedBy names",
     ),
     Rule(
@@ -216,50 +205,50 @@ RULES = (
     ),
     Rule(
         name="job-expire",
-        when=_OURS & _ALIVE & (m.expired == True),  # noqa: E712
+        when=_ALIVE & (m.expired == True),  # noqa: E712
         then=_expire,
         why="{name} has ended, and its ttlSecondsAfterFinished have passed",
     ),
     Rule(
         name="job-keep",
-        when=_OURS & _ALIVE & (m.finished == True) & (m.expired == False) & (m.expires == True),  # noqa: E712
-        then=_wait,
+        when=_ALIVE & (m.expired == False) & (m.expires == True),  # noqa: E712
+        then=wait,
         why="{name} has ended and is kept until its ttlSecondsAfterFinished have passed",
     ),
     Rule(
         name="job-mismatch",
         when=_CLAIMED & _ALIVE & (m.missing > 0) & (m.makes_its_own == False),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} lacks {missing} pods: its selector doesn't match its template's labels",
     ),
     Rule(
         name="job-back-off",
         when=_CLAIMED & (m.missing == 0) & (m.backing_off > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits before it makes {backing_off} more pods: {failed} have failed",
     ),
     Rule(
         name="job-suspended",
         when=_CLAIMED & _ALIVE & (m.suspended == True) & (m.active == 0) & (m.end == ""),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} is suspended: it runs no pods",
     ),
     Rule(
         name="job-idle",
         when=_CLAIMED & _ALIVE & (m.idle == True),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} runs no pods: its parallelism is 0",
     ),
     Rule(
         name="job-wait",
         when=_CLAIMED & (m.missing == 0) & (m.backing_off == 0) & (m.active > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {active} pods to finish",
     ),
     Rule(
         name="job-wait-terminating",
         when=_CLAIMED & (m.missing == 0) & (m.active == 0) & (m.terminating > 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {terminating} pods to end",
     ),
 )
@@ -308,7 +297,7 @@ class Jobs(Concern):
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:
         """Counts what there is all the same, and keeps the Job's deadline."""
         _report(ctx, key, {})
-        at = deadline_at(find(ctx.ws, key))
+        at = deadline_at(ctx.ws.must(Job, key))
         if at is not None and at > ctx.now:
             ctx.wake(at)
 

@@ -1,12 +1,13 @@
 """Namespaces: what each of them has from the start, and how one that is deleted is emptied and then let go.
 
-As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers. A plan does without the
+As kube-controller-manager's serviceaccount, root-ca-cert-publisher and namespace controllers; the last deletes pods
+before anything else (OrderedNamespaceDeletion). A plan does without the
 first two: they are for a control plane that has an API server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
@@ -14,7 +15,7 @@ from rules.concern import ANY, Touched
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern
-from state.objects import KINDS, ConfigMap, Namespace, NamespaceCondition, ObjectMeta, ServiceAccount, replace
+from state.objects import KINDS, ConfigMap, Namespace, NamespaceCondition, ObjectMeta, Pod, ServiceAccount, replace
 from state.snapshot import Change, Key
 from state.times import format_time
 from state.workspace import Workspace
@@ -137,13 +138,10 @@ class Namespaces(MethodConcern):
         ctx.create(ConfigMap(metadata=ObjectMeta(name=ROOT_CA, namespace=key.name, annotations=annotations), data=data))
 
     def _empty(self, ctx: Context, key: Key, _: Fact) -> None:
-        for item in sorted(self._content_of(ctx.ws, key.name)):
-            obj = ctx.ws.get(item)
-            if obj is not None and obj.metadata.deletion_timestamp is None:
-                ctx.delete(obj, policy="Background")
-        left = sorted(self._content_of(ctx.ws, key.name))
-        namespace = ctx.ws.find(Namespace, "", key.name)
-        assert namespace is not None
+        """Pods go first: what they may still need stays until the last of them has ended."""
+        left = _deleted(ctx, [item for item in sorted(self._content_of(ctx.ws, key.name)) if item.kind == Pod.kind])
+        left = left or _deleted(ctx, sorted(self._content_of(ctx.ws, key.name)))
+        namespace = ctx.ws.must(Namespace, key)
         problems = dict(_remaining(ctx.ws, left))
         conditions = tuple(_condition(namespace, problems, each, ctx.now) for each in _WELL)
         ctx.update_status(replace(namespace, status=replace(namespace.status, conditions=conditions)))
@@ -153,8 +151,7 @@ class Namespaces(MethodConcern):
             self._finalize(ctx, key, {})
 
     def _finalize(self, ctx: Context, key: Key, _: Fact) -> None:
-        namespace = ctx.ws.find(Namespace, "", key.name)
-        assert namespace is not None
+        namespace = ctx.ws.must(Namespace, key)
         kept = tuple(name for name in namespace.spec.finalizers if name != _FINALIZER)
         ctx.update(replace(namespace, spec=replace(namespace.spec, finalizers=kept)))
 
@@ -178,6 +175,15 @@ class Namespaces(MethodConcern):
             why="{name} is being deleted and has {content} objects",
         ),
     )
+
+
+def _deleted(ctx: Context, keys: Sequence[Key]) -> list[Key]:
+    """Deletes what isn't being deleted yet; returns what is still there."""
+    for key in keys:
+        obj = ctx.ws.get(key)
+        if obj is not None and obj.metadata.deletion_timestamp is None:
+            ctx.delete(obj, policy="Background")
+    return [key for key in keys if ctx.ws.get(key) is not None]
 
 
 def _condition(

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Concern, Touched
+from rules.concern import Concern, Touched, wait
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.node_zones import EXCLUDED, Survey, is_unready, readiness, zone_of
@@ -81,15 +81,9 @@ def _ready_pods(ws: Workspace, node: str) -> list[Pod]:
 # -- consequents -------------------------------------------------------------------------------------------------------
 
 
-def _find(ctx: Context, key: Key) -> Node:
-    node = ctx.ws.find(Node, "", key.name)
-    assert node is not None
-    return node
-
-
 def _lose(ctx: Context, key: Key, _: Fact) -> None:
     """All that the kubelet reports on is unknown now."""
-    node = _find(ctx, key)
+    node = ctx.ws.must(Node, key)
     now = format_time(ctx.now)
     stopped = {"status": "Unknown", "reason": "NodeStatusUnknown", "message": _SILENT, "last_transition_time": now}
     conditions = [
@@ -123,7 +117,7 @@ def _mark_pods(ctx: Context, key: Key, _: Fact) -> None:
 
 
 def _taint(ctx: Context, key: Key, _: Fact) -> None:
-    node = _find(ctx, key)
+    node = ctx.ws.must(Node, key)
     wanted, present = _wanted(node), _present(node, NO_SCHEDULE)
     add = [name for name in wanted if name not in present]
     drop = [name for name in present if name not in wanted]
@@ -131,20 +125,13 @@ def _taint(ctx: Context, key: Key, _: Fact) -> None:
 
 
 def _keep(ctx: Context, key: Key, _: Fact) -> None:
-    ctx.update(retainted(_find(ctx, key), NO_EXECUTE, drop=_TROUBLES, now=ctx.now))
+    ctx.update(retainted(ctx.ws.must(Node, key), NO_EXECUTE, drop=_TROUBLES, now=ctx.now))
 
 
 def _empty(ctx: Context, key: Key, _: Fact) -> None:
-    node = _find(ctx, key)
+    node = ctx.ws.must(Node, key)
     taint = OF_CONDITIONS["Ready", readiness(node)]
     ctx.update(retainted(node, NO_EXECUTE, add=[taint], drop=_TROUBLES, now=ctx.now))
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["turn_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
 
 
 def _listen(ctx: Context, _: Key, fact: Fact) -> None:
@@ -193,13 +180,13 @@ RULES = (
     Rule(
         "node-empty-later",
         (m.waits == True) & (m.turn != ""),  # noqa: E712
-        _wait,
+        wait,
         "node {node} is not ready; nodes of its zone are emptied one after the other, this one from {turn} on",
     ),
     Rule(
         "node-not-emptied",
         (m.waits == True) & (m.turn == ""),  # noqa: E712
-        _wait,
+        wait,
         "node {node} is not ready, but neither are too many others: as long as that is so, its pods stay",
     ),
     Rule(
@@ -350,7 +337,7 @@ class NodeLifecycle(Concern):
             "due": due,
             "waits": unready and not emptied and not due,
             "turn": "" if turn is None else format_time(turn),
-            "turn_at": turn,
+            "wake_at": turn,
         }
 
 

@@ -103,8 +103,7 @@ class Quotas(MethodConcern):
     # -- consequents ---------------------------------------------------------------------------------------------------
 
     def _report(self, ctx: Context, key: Key, fact: Fact) -> None:
-        quota = ctx.ws.find(ResourceQuota, key.namespace, key.name)
-        assert quota is not None
+        quota = ctx.ws.must(ResourceQuota, key)
         status = self._status(quota, charged=bool(fact["doubted_until"]))
         ctx.update_status(replace(quota, status=status))
 

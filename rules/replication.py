@@ -7,23 +7,20 @@ many is ``rules.victims``; what is reported is ``status``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 from rules.actions import Fact
 from rules.admission import ForbiddenError
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, note, wait
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.events import FAILED_CREATE
-from rules.ownership import adopted, controller_ref, controllers, released
+from rules.ownership import Claiming, controller_ref, selects, touches
 from rules.pods import available_at, is_active, pod_from_template, ready_since
 from rules.victims import choose_victims
-from state import selectors
 from state.objects import (
-    LabelSelector,
     Pod,
     ReplicaSet,
     ReplicaSetCondition,
@@ -33,7 +30,7 @@ from state.objects import (
     ReplicationControllerStatus,
     replace,
 )
-from state.snapshot import Change, Key
+from state.snapshot import Key
 from state.times import format_time
 from state.workspace import Workspace, controller_uid
 
@@ -46,6 +43,8 @@ _FAILURE = "ReplicaFailure"
 Replicator = ReplicaSet | ReplicationController
 Status = ReplicaSetStatus | ReplicationControllerStatus
 Condition = ReplicaSetCondition | ReplicationControllerCondition
+
+PODS: Claiming[Replicator, Pod] = Claiming(Pod, counts=is_active)
 
 
 @dataclass(slots=True)
@@ -74,23 +73,10 @@ def wanted(owner: Replicator) -> int:
     return 1 if owner.spec.replicas is None else owner.spec.replicas
 
 
-def matcher(owner: Replicator) -> Callable[[Mapping[str, str]], bool]:
-    """Whether labels match the controller's selector. An empty one, which no API server lets through, matches nothing:
-    else it would take every pod.
-    """
-    if isinstance(owner, ReplicaSet):
-        selector = owner.spec.selector
-        if not selector.match_labels and not selector.match_expressions:
-            return lambda _: False
-        return partial(selectors.matches, selector)
-    equalities = owner.spec.selector
-    return lambda labels: bool(equalities) and selectors.matches_map(equalities, labels)
-
-
 def makes_its_own(owner: Replicator) -> bool:
     """Whether pods of the controller's template match its selector; if not, it would make pods without end."""
     template = owner.spec.template
-    return matcher(owner)({} if template is None else template.metadata.labels)
+    return selects(owner)({} if template is None else template.metadata.labels)
 
 
 def count(owner: Replicator, pods: Sequence[Pod], now: int) -> Tally:
@@ -99,7 +85,7 @@ def count(owner: Replicator, pods: Sequence[Pod], now: int) -> Tally:
     Pods of one template share their labels, and fresh ones their status: what was found out for one holds for the next.
     """
     tally = Tally()
-    matches = matcher(owner)
+    matches = selects(owner)
     template_labels = {} if owner.spec.template is None else owner.spec.template.metadata.labels
     min_ready = owner.spec.min_ready_seconds or 0
     labels, matching, full = None, False, False
@@ -132,19 +118,6 @@ def count(owner: Replicator, pods: Sequence[Pod], now: int) -> Tally:
     return tally
 
 
-def adoptable(ws: Workspace, owner: Replicator) -> list[Pod]:
-    """The pods without a controller that the controller's selector matches, unless it is being deleted."""
-    if owner.metadata.deletion_timestamp is not None:
-        return []
-    selector = owner.spec.selector
-    labels = selector.match_labels if isinstance(selector, LabelSelector) else selector
-    orphans = ws.orphans(owner.metadata.namespace, Pod, labels)
-    if not orphans:
-        return []
-    matches = matcher(owner)
-    return [pod for pod in orphans if is_active(pod) and matches(pod.metadata.labels)]
-
-
 def status(owner: Replicator, tally: Tally) -> Status:
     """The status to report of a controller that could make all pods that it wants."""
     counts = {
@@ -162,7 +135,7 @@ def status(owner: Replicator, tally: Tally) -> Status:
 
 def replicas_of(ws: Workspace, owner: Replicator) -> list[Pod]:
     """The pods that count as the controller's replicas, sorted by name."""
-    matches = matcher(owner)
+    matches = selects(owner)
     return [pod for pod in ws.owned(owner, Pod) if is_active(pod) and matches(pod.metadata.labels)]
 
 
@@ -177,22 +150,6 @@ def _related(ws: Workspace, owner: Replicator) -> list[Pod]:
 
 
 # -- consequents -------------------------------------------------------------------------------------------------------
-
-
-def _adopt(ctx: Context, key: Key, _: Fact) -> None:
-    owner = find(ctx.ws, key)
-    assert owner is not None
-    for pod in adoptable(ctx.ws, owner):
-        ctx.update(adopted(pod, owner))
-
-
-def _release(ctx: Context, key: Key, _: Fact) -> None:
-    owner = find(ctx.ws, key)
-    assert owner is not None
-    matches = matcher(owner)
-    for pod in ctx.ws.owned(owner, Pod):
-        if is_active(pod) and not matches(pod.metadata.labels):
-            ctx.update(released(pod, owner))
 
 
 def _scale_up(ctx: Context, key: Key, _: Fact) -> None:
@@ -220,33 +177,11 @@ def _report(ctx: Context, key: Key, _: Fact) -> None:
     ctx.update_status(replace(owner, status=status(owner, tally)))
 
 
-def _note(ctx: Context, _: Key, __: Fact) -> None:
-    ctx.note()
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["next_available"]
-    if isinstance(at, int):
-        ctx.wake(at)
-
-
 _CLAIMED = (m.adoptable == 0) & (m.strays == 0)
 _ALIVE = m.deleting == False  # noqa: E712 - an expression of durable.lang
 
 RULES = (
-    Rule(
-        name="replication-adopt",
-        when=_ALIVE & (m.adoptable > 0),
-        then=_adopt,
-        why="{kind} {name} takes over {adoptable} pods that match its selector and have no controller",
-    ),
-    Rule(
-        name="replication-release",
-        when=_ALIVE & (m.strays > 0),
-        then=_release,
-        why="{kind} {name} lets go of {strays} pods that don't match its selector any more",
-    ),
+    *PODS.rules("replication", _ALIVE, "pods"),
     Rule(
         name="replication-scale-up",
         when=_ALIVE & _CLAIMED & (m.missing > 0),
@@ -256,7 +191,7 @@ RULES = (
     Rule(
         name="replication-mismatch",
         when=_CLAIMED & (m.unmakable > 0),
-        then=_note,
+        then=note,
         why="{kind} {name} lacks {unmakable} of {want} pods: its selector doesn't match its template's labels",
     ),
     Rule(
@@ -274,22 +209,13 @@ RULES = (
     Rule(
         name="replication-wait",
         when=_CLAIMED & (m.missing == 0) & (m.surplus == 0) & (m.unmakable == 0) & (m.unavailable > 0),
-        then=_wait,
+        then=wait,
         why="{kind} {name} waits for {unavailable} of its {want} pods to become available",
     ),
 )
 
 
 # -- concern -----------------------------------------------------------------------------------------------------------
-
-
-def _pod_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    """The pod's controllers, before and now; for a pod without one all those that could adopt it."""
-    keys = controllers(change, *KINDS)
-    new = change.new
-    if new is not None and controller_uid(new) is None:
-        keys += ws.indexes.selecting(new.metadata.namespace, new.metadata.labels, KINDS)
-    return keys
 
 
 class Replication(Concern):
@@ -299,7 +225,7 @@ class Replication(Concern):
     subjects: ClassVar[Sequence[str]] = KINDS
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {
-        "Pod": _pod_touched,
+        "Pod": touches(*KINDS),
         "ReplicaSet": itself,
         "ReplicationController": itself,
     }
@@ -327,11 +253,11 @@ class Replication(Concern):
             "ready": tally.ready,
             "available": tally.available,
             "unavailable": have - tally.available,
-            "adoptable": len(adoptable(ws, owner)),
+            "adoptable": len(PODS.adoptable(ws, owner)),
             "strays": 0 if deleting else tally.strays,
             "deleting": deleting,
             "unreported": status(owner, tally) != owner.status,
-            "next_available": tally.next_available,
+            "wake_at": tally.next_available,
         }
 
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:

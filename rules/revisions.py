@@ -85,12 +85,14 @@ def next_revision(old: Iterable[ReplicaSet]) -> int:
 
 def annotated(rs: ReplicaSet, deployment: Deployment, number: int) -> ReplicaSet:
     """The new ReplicaSet with the Deployment's annotations and at least revision ``number``; a former one is kept in
-    the history. The same object if nothing changes.
+    the history. The same object if nothing changes, or if its revision is no number.
     """
     annotations = {**rs.metadata.annotations, **_copied(deployment)}
     before = annotations.get(REVISION)
     known = _number(annotations, REVISION)
-    if not before or (known is not None and known < number):
+    if before and known is None:
+        return rs
+    if known is None or known < number:
         annotations[REVISION] = str(number)
         if before:
             annotations[HISTORY] = _history(annotations.get(HISTORY, ""), before)

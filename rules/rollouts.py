@@ -17,9 +17,7 @@ from state.workspace import Workspace
 RECREATE = "Recreate"
 _NO_LIMIT = 2**31 - 1
 _DEFAULT_BOUND = "25%"
-#: ReplicaSets by name with the size that each should have.
-Sizes = dict[str, int]
-#: The same as steps: one ReplicaSet may be resized twice.
+#: ReplicaSets by name with the size that each should have, in order; one may be resized twice.
 Steps = list[tuple[str, int]]
 
 
@@ -73,23 +71,6 @@ def look(ws: Workspace, deployment: Deployment) -> Rollout:
     template = deployment.spec.template
     new = next((rs for rs in owned if same_template(rs.spec.template, template)), None)
     return Rollout(deployment, new, tuple(rs for rs in owned if rs is not new))
-
-
-def adoptable(ws: Workspace, deployment: Deployment) -> list[ReplicaSet]:
-    """The ReplicaSets without a controller whose own labels match, unless the Deployment is being deleted."""
-    if deployment.metadata.deletion_timestamp is not None:
-        return []
-    return [
-        rs
-        for rs in ws.orphans(deployment.metadata.namespace, ReplicaSet, deployment.spec.selector.match_labels)
-        if rs.metadata.deletion_timestamp is None and selectors.matches(deployment.spec.selector, rs.metadata.labels)
-    ]
-
-
-def strays(ws: Workspace, deployment: Deployment) -> list[ReplicaSet]:
-    """The Deployment's ReplicaSets that don't match its selector any more."""
-    selector = deployment.spec.selector
-    return [rs for rs in ws.owned(deployment, ReplicaSet) if not selectors.matches(selector, rs.metadata.labels)]
 
 
 def old_pods(ws: Workspace, rollout: Rollout) -> int:
@@ -233,7 +214,7 @@ def old_steps(rollout: Rollout) -> Steps:
 # -- scaling in the middle of a rollout --------------------------------------------------------------------------------
 
 
-def scaled_sizes(rollout: Rollout) -> Sizes:
+def scaled_sizes(rollout: Rollout) -> Steps:
     """The sizes of all ReplicaSets concerned after the Deployment itself was scaled.
 
     The only active one takes all; when the new one already has all its pods available the old ones go; else each gets
@@ -242,17 +223,17 @@ def scaled_sizes(rollout: Rollout) -> Sizes:
     want = rollout.want
     only = _active_or_latest(rollout)
     if only is not None:
-        return {} if size(only) == want else {only.metadata.name: want}
+        return [] if size(only) == want else [(only.metadata.name, want)]
     if _is_saturated(rollout):
-        return {rs.metadata.name: 0 for rs in active(rollout.old)}
+        return [(rs.metadata.name, 0) for rs in active(rollout.old)]
     if rollout.recreate:
-        return {}
+        return []
     sets = active(rollout.sets)
     change = (rollout.limit if want else 0) - total(sets)
     # the larger goes first; of equal ones the newer grows and the older shrinks first
     sets.sort(key=age, reverse=change > 0)
     sets.sort(key=size, reverse=True)
-    sizes: Sizes = {}
+    sizes: dict[str, int] = {}
     added = 0
     for rs in sets:
         share = _share(rollout, rs, change, added)
@@ -261,7 +242,7 @@ def scaled_sizes(rollout: Rollout) -> Sizes:
     if sets and change:
         largest = sets[0].metadata.name
         sizes[largest] = max(0, sizes[largest] + change - added)
-    return sizes
+    return list(sizes.items())
 
 
 def _active_or_latest(rollout: Rollout) -> ReplicaSet | None:

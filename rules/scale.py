@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from state import selectors
 from state.errors import StateError
 from state.objects import (
+    KINDS,
     AnyObject,
     CustomObject,
     Deployment,
@@ -21,6 +22,7 @@ from state.objects import (
     StatefulSet,
     replace,
 )
+from state.snapshot import Key
 from state.workspace import Workspace
 
 ObjectT = TypeVar("ObjectT", bound=AnyObject)
@@ -109,16 +111,55 @@ def paths_of(ws: Workspace, obj: AnyObject) -> ScalePaths | None:
     if not isinstance(obj, CustomObject):
         return None
     group, _, version = obj.api_version.rpartition("/")
+    return _paths(_definition(ws, group, obj.kind), version)
+
+
+def _paths(definition: Any, version: str) -> ScalePaths | None:
+    versions = _at(definition, ".spec.versions")
+    for each in versions if isinstance(versions, list) else ():
+        scale = _at(each, ".subresources.scale")
+        if _at(each, ".name") == version and isinstance(scale, dict):
+            return ScalePaths.of(scale)
+    return None
+
+
+class Target(NamedTuple):
+    """What a reference is to: the resource ("deployments" of group "apps"), whether it has a scale, and the object if
+    it is there.
+    """
+
+    plural: str
+    group: str
+    is_scalable: bool
+    object: AnyObject | None
+
+    def resource(self, subresource: str = "") -> str:
+        """How messages call it: ``deployments.apps``, ``deployments/scale.apps``."""
+        return f"{self.plural}{subresource}.{self.group}" if self.group else f"{self.plural}{subresource}"
+
+
+def target_of(ws: Workspace, namespace: str, api_version: str, kind: str, name: str) -> Target | None:
+    """What a reference with a kind and a name is to; None if there is no such kind."""
+    group, _, version = api_version.rpartition("/")
+    known = KINDS.get(kind)
+    if known is not None and known.group == group:
+        found = ws.get(Key(kind, namespace if known.namespaced else "", name))
+        return Target(known.plural, group, known.type in _SCALABLE, found)
+    definition = _definition(ws, group, kind)
+    found = ws.get(Key(f"{kind}.{group}" if group else kind, namespace, name))
+    if definition is None and found is None:
+        return None
+    plural = _at(definition, ".spec.names.plural") or f"{kind.lower()}s"
+    return Target(plural, group, _paths(definition, version) is not None, found)
+
+
+def _definition(ws: Workspace, group: str, kind: str) -> Any:
+    """The body of the CustomResourceDefinition of a kind; None without one."""
     for definition in ws.table(_DEFINITION).values():
         assert isinstance(definition, CustomObject)
         body = definition.body.value
-        if (_at(body, ".spec.group"), _at(body, ".spec.names.kind")) != (group, obj.kind):
-            continue
-        versions = _at(body, ".spec.versions")
-        for each in versions if isinstance(versions, list) else ():
-            scale = _at(each, ".subresources.scale")
-            if _at(each, ".name") == version and isinstance(scale, dict):
-                return ScalePaths.of(scale)
+        if (_at(body, ".spec.group"), _at(body, ".spec.names.kind")) == (group, kind):
+            return body
     return None
 
 

@@ -16,7 +16,7 @@ from rules.service_fields import (
     needs_health_port,
     with_allocated,
 )
-from state.objects import AnyObject, Service, ServiceSpec, replace
+from state.objects import AnyObject, LoadBalancerStatus, Service, ServiceSpec, replace
 
 
 def updated_service(new: AnyObject, old: AnyObject) -> AnyObject:
@@ -43,7 +43,11 @@ def _without_type_dependent_fields(new: Service, old: Service) -> Service:
     for field, needed in dependent.items():
         if needed(before) and not needed(after) and getattr(after, field) == getattr(before, field):
             changes[field] = None
-    return replace(new, spec=replace(after, **changes)) if changes else new
+    if changes:
+        new = replace(new, spec=replace(after, **changes))
+    if is_balanced(before) and not is_balanced(after):  # whoever takes the load balancer away needs some time
+        new = replace(new, status=replace(new.status, load_balancer=LoadBalancerStatus()))
+    return new
 
 
 def _node_ports(spec: ServiceSpec) -> set[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Touched
+from rules.concern import Touched, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
@@ -263,9 +263,6 @@ class Services(MethodConcern):
         assert service is not None
         ctx.update(replace(service, spec=self._completed[key]))
 
-    def _leave(self, ctx: Context, _key: Key, _fact: Fact) -> None:
-        ctx.note()
-
     rules: ClassVar[Sequence[Rule]] = (
         Rule(
             name="service-release",
@@ -282,13 +279,13 @@ class Services(MethodConcern):
         Rule(
             name="service-refused",
             when=m.problem != "",
-            then=_leave,
+            then=note,
             why="{name} gets no address: {problem}",
         ),
         Rule(
             name="service-load-balancer",
             when=(m.problem == "") & (m.awaits_balancer == True),  # noqa: E712
-            then=_leave,
+            then=note,
             why="{name} waits for a load balancer: nothing here assigns external addresses",
         ),
     )

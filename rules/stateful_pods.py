@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rules.ownership import controller_of, controller_ref
+from rules.ownership import controller_ref, has_its_labels
 from rules.pods import pod_from_template
-from state import selectors
 from state.objects import (
     ObjectMeta,
     OwnerReference,
@@ -19,7 +18,7 @@ from state.objects import (
     replace,
 )
 from state.snapshot import Key
-from state.workspace import Workspace, controller_uid
+from state.workspace import Workspace
 
 NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 INDEX_LABEL = "apps.kubernetes.io/pod-index"
@@ -43,28 +42,23 @@ def pod_name(sts: StatefulSet, ordinal: int) -> str:
 
 
 def is_member(sts: StatefulSet, pod: Pod) -> bool:
-    """Whether the pod has the set's labels and a name of its form. An empty selector matches nothing here."""
+    """Whether the pod has the set's labels and a name of its form."""
     parts = parent_and_ordinal(pod.metadata.name)
-    selector = sts.spec.selector
-    return (
-        parts is not None
-        and parts[0] == sts.metadata.name
-        and bool(selector.match_labels or selector.match_expressions)
-        and selectors.matches(selector, pod.metadata.labels)
-    )
-
-
-def adoptable(ws: Workspace, sts: StatefulSet) -> list[Pod]:
-    """Pods without a controller that could be the set's, unless one of both is being deleted."""
-    if sts.metadata.deletion_timestamp is not None:
-        return []
-    orphans = ws.orphans(sts.metadata.namespace, Pod, sts.spec.selector.match_labels)
-    return [pod for pod in orphans if pod.metadata.deletion_timestamp is None and is_member(sts, pod)]
+    return parts is not None and parts[0] == sts.metadata.name and has_its_labels(sts, pod)
 
 
 def identity_labels(sts: StatefulSet, ordinal: int) -> dict[str, str]:
     """The labels that tell the pod of an ordinal."""
     return {NAME_LABEL: pod_name(sts, ordinal), INDEX_LABEL: str(ordinal)}
+
+
+def has_volumes(sts: StatefulSet, pod: Pod, ordinal: int) -> bool:
+    """Whether the pod has the claims of its ordinal as volumes; one that was taken over may not."""
+    if not sts.spec.volume_claim_templates:
+        return True
+    named = {volume.name: volume.persistent_volume_claim for volume in pod.spec.volumes}
+    found = ((named.get(template.metadata.name), key.name) for template, key in claims(sts, ordinal))
+    return all(source is not None and source.claim_name == name for source, name in found)
 
 
 def make_pod(ws: Workspace, sts: StatefulSet, template: PodTemplateSpec, revision: str, ordinal: int) -> Pod:
@@ -93,10 +87,10 @@ def _volumes(present: tuple[Volume, ...], sts: StatefulSet, ordinal: int) -> tup
     """The claims as volumes, in place of template volumes of the same names, before the others."""
     own = tuple(
         Volume(
-            name=claim.metadata.name,
-            persistent_volume_claim=PersistentVolumeClaimVolumeSource(claim_name=claim_name(sts, claim, ordinal)),
+            name=template.metadata.name,
+            persistent_volume_claim=PersistentVolumeClaimVolumeSource(claim_name=key.name),
         )
-        for claim in sts.spec.volume_claim_templates
+        for template, key in claims(sts, ordinal)
     )
     names = {volume.name for volume in own}
     return (*own, *(volume for volume in present if volume.name not in names)) if own else present
@@ -105,22 +99,18 @@ def _volumes(present: tuple[Volume, ...], sts: StatefulSet, ordinal: int) -> tup
 # -- claims ------------------------------------------------------------------------------------------------------------
 
 
-def claim_name(sts: StatefulSet, template: PersistentVolumeClaim, ordinal: int) -> str:
-    """The name of a pod's claim."""
-    return f"{template.metadata.name}-{pod_name(sts, ordinal)}"
-
-
 def claims(sts: StatefulSet, ordinal: int) -> Iterator[tuple[PersistentVolumeClaim, Key]]:
     """Each claim template with the key of the claim that the pod of an ordinal has of it."""
     for template in sts.spec.volume_claim_templates:
-        yield template, Key("PersistentVolumeClaim", sts.metadata.namespace, claim_name(sts, template, ordinal))
+        name = f"{template.metadata.name}-{pod_name(sts, ordinal)}"
+        yield template, Key(PersistentVolumeClaim.kind, sts.metadata.namespace, name)
 
 
 def make_claim(sts: StatefulSet, template: PersistentVolumeClaim, key: Key) -> PersistentVolumeClaim:
     """The claim to create, before the API server's defaults and admission: the template's, with the set's labels."""
     labels = {**template.metadata.labels, **sts.spec.selector.match_labels}
-    meta = ObjectMeta(name=key.name, namespace=key.namespace, labels=labels, annotations=template.metadata.annotations)
-    return PersistentVolumeClaim(metadata=meta, spec=template.spec)
+    meta = replace(template.metadata, name=key.name, namespace=key.namespace, labels=labels)
+    return replace(template, metadata=meta)
 
 
 def missing_claims(ws: Workspace, sts: StatefulSet, ordinal: int) -> list[tuple[PersistentVolumeClaim, Key]]:
@@ -128,18 +118,21 @@ def missing_claims(ws: Workspace, sts: StatefulSet, ordinal: int) -> list[tuple[
     return [(template, key) for template, key in claims(sts, ordinal) if ws.get(key) is None]
 
 
-def leaving_claim(ws: Workspace, sts: StatefulSet, ordinal: int) -> str:
-    """A claim that keeps the pod of an ordinal from being made again: it is going, or goes with the pod before; "" if
-    there is none.
+def leaving_claim(ws: Workspace, sts: StatefulSet, ordinal: int) -> tuple[str, bool]:
+    """A claim that keeps the pod of an ordinal from being made again, and whether it is going already; else it goes
+    with the pod before. "" if there is none.
     """
+    policy = sts.spec.persistent_volume_claim_retention_policy
+    goes_with_pod = policy is not None and policy.when_scaled == "Delete"
     for _, key in claims(sts, ordinal):
         claim = ws.find(PersistentVolumeClaim, key.namespace, key.name)
-        if claim is not None and (
-            claim.metadata.deletion_timestamp is not None
-            or any(ref.kind == "Pod" and ref.name == pod_name(sts, ordinal) for ref in claim.metadata.owner_references)
-        ):
-            return key.name
-    return ""
+        if claim is None:
+            continue
+        if goes_with_pod and _is_stale(claim, Pod(metadata=ObjectMeta(name=pod_name(sts, ordinal)))):
+            return key.name, False
+        if claim.metadata.deletion_timestamp is not None:
+            return key.name, True
+    return "", False
 
 
 def retained(ws: Workspace, sts: StatefulSet, pod: Pod, ordinal: int) -> list[PersistentVolumeClaim]:
@@ -147,7 +140,7 @@ def retained(ws: Workspace, sts: StatefulSet, pod: Pod, ordinal: int) -> list[Pe
     that don't have them yet.
 
     A claim goes with the set (``whenDeleted``), or with the pod once that is scaled away (``whenScaled``). One that
-    something else controls is left alone.
+    something else controls goes with neither; one of a former set or pod of the name is left alone.
     """
     policy = sts.spec.persistent_volume_claim_retention_policy
     with_set = policy is not None and policy.when_deleted == "Delete"
@@ -156,20 +149,28 @@ def retained(ws: Workspace, sts: StatefulSet, pod: Pod, ordinal: int) -> list[Pe
     changed = []
     for _, key in claims(sts, ordinal):
         claim = ws.find(PersistentVolumeClaim, key.namespace, key.name)
-        if claim is None or controller_uid(claim) not in (None, pod.metadata.uid, sts.metadata.uid):
+        present = () if claim is None else claim.metadata.owner_references
+        if claim is None or not (present or owner) or _is_stale(claim, sts) or _is_stale(claim, pod):
             continue
-        references = _references(claim, sts, pod, None if owner is None else controller_ref(owner))
-        if references != claim.metadata.owner_references:
+        references = _references(claim, sts, pod, owner)
+        if references != present:
             changed.append(replace(claim, metadata=replace(claim.metadata, owner_references=references)))
     return changed
 
 
+def _is_stale(claim: PersistentVolumeClaim, owner: StatefulSet | Pod) -> bool:
+    """Whether the claim names an owner like this one that was another."""
+    identity = (owner.api_version, owner.kind, owner.metadata.name)
+    uids = (ref.uid for ref in claim.metadata.owner_references if (ref.api_version, ref.kind, ref.name) == identity)
+    return next(uids, owner.metadata.uid) != owner.metadata.uid
+
+
 def _references(
-    claim: PersistentVolumeClaim, sts: StatefulSet, pod: Pod, wanted: OwnerReference | None
+    claim: PersistentVolumeClaim, sts: StatefulSet, pod: Pod, owner: StatefulSet | Pod | None
 ) -> tuple[OwnerReference, ...]:
-    present = controller_of(claim)
-    if wanted is not None and present is not None and present.uid == wanted.uid:
-        wanted = present
-    uids = {sts.metadata.uid, pod.metadata.uid}
-    others = tuple(ref for ref in claim.metadata.owner_references if ref.uid not in uids)
-    return others if wanted is None else (*others, wanted)
+    present = claim.metadata.owner_references
+    own = [ref for ref in present if ref.uid in (sts.metadata.uid, pod.metadata.uid)]
+    others = tuple(ref for ref in present if ref not in own)
+    wanted = () if owner is None or any(ref.controller for ref in others) else (controller_ref(owner),)
+    same = [ref.uid for ref in own if ref.controller] == [ref.uid for ref in wanted] and len(own) == len(wanted)
+    return present if same else (*others, *wanted)

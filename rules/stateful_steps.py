@@ -7,11 +7,13 @@ all others. With Parallel only updates go one by one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rules.history import REVISION_LABEL, is_newest, revisions_of, surplus_revisions, update_revision
 from rules.pods import available_at, is_finished, ready_since
 from rules.stateful_pods import (
-    identity_labels,
+    NAME_LABEL,
+    has_volumes,
     is_member,
     leaving_claim,
     missing_claims,
@@ -28,6 +30,17 @@ from state.workspace import Workspace
 BURST = 500
 
 
+class Amends(NamedTuple):
+    """What is to be put right about the pod of an ordinal, besides the owners of its claims: claims that it lacks are
+    made, and it gets the labels that tell which pod it is.
+    """
+
+    ordinal: int
+    pod: Pod
+    claims: bool = False
+    labels: bool = False
+
+
 @dataclass(slots=True)
 class Work:
     """What is to be done now."""
@@ -36,8 +49,8 @@ class Work:
     finished: list[Pod] = field(default_factory=list)
     #: Ordinals without a pod.
     missing: list[int] = field(default_factory=list)
-    #: Pods whose labels, or whose claims' owners, aren't as they should be, or that wait for claims that aren't there.
-    amiss: list[Pod] = field(default_factory=list)
+    #: Pods about which something is to be put right.
+    amiss: list[Amends] = field(default_factory=list)
     #: Pods with an ordinal that isn't wanted, to be deleted.
     condemned: list[Pod] = field(default_factory=list)
     #: The pod to be replaced by one of the new revision.
@@ -45,6 +58,8 @@ class Work:
     #: What keeps more from being done: which object, and what has to happen to it.
     blocker: str = ""
     event: str = ""
+    #: Whether that is an obstacle for whatever comes after, even where pods don't wait for each other.
+    stuck: bool = False
 
 
 @dataclass(slots=True)
@@ -157,7 +172,7 @@ def next_work(ws: Workspace, view: View) -> Work:
         return work
     if not _tend_replicas(ws, view, work):
         return work
-    work.amiss += [pod for ordinal, pod in view.condemned if retained(ws, view.sts, pod, ordinal)]
+    work.amiss += [Amends(ordinal, pod) for ordinal, pod in view.condemned if retained(ws, view.sts, pod, ordinal)]
     if not work.amiss and _condemn(view, work):
         _update(view, work)
     return work
@@ -165,49 +180,49 @@ def next_work(ws: Workspace, view: View) -> Work:
 
 def _tend_replicas(ws: Workspace, view: View, work: Work) -> bool:
     """Pods of wanted ordinals; False if what comes after has to wait."""
-    sts = view.sts
-    done = True
-    for ordinal in ordinals(sts):
+    for ordinal in ordinals(view.sts):
         pod = view.replicas.get(ordinal)
+        settled = False
         if pod is None:
-            possible = _can_make(ws, view, ordinal, work)
-            if possible:
+            if _can_make(ws, view, ordinal, work):
                 work.missing.append(ordinal)
-            done = done and possible
-            settled = False
         elif is_finished(pod):
             if not _is_ending(pod):
                 work.finished.append(pod)
             _block(view, work, pod)
-            done = settled = False
         else:
             settled = _is_settled(ws, view, ordinal, pod, work)
-        if (view.ordered and not settled) or len(work.missing) >= BURST:
+        if work.stuck or (view.ordered and not settled) or len(work.missing) >= BURST:
             return False
-    return done
+    return True
 
 
 def _is_settled(ws: Workspace, view: View, ordinal: int, pod: Pod, work: Work) -> bool:
-    """Whether the pod is available, with what is to be put right about it added to the work."""
-    pending = pod.status.phase == "Pending" and bool(missing_claims(ws, view.sts, ordinal))
-    available = _is_available(view, pod) and not _is_ending(pod)
-    if not available and view.ordered:
+    """Whether the pod is available, with what is to be put right about it added to the work: in order, it has to be
+    available first, but for what a pending pod waits for.
+    """
+    sts = view.sts
+    settled = _is_available(view, pod) and not _is_ending(pod)
+    looked_at, pending = settled or not view.ordered, pod.status.phase == "Pending"
+    complete = not looked_at or has_volumes(sts, pod, ordinal)
+    claims = (pending or not complete) and bool(missing_claims(ws, sts, ordinal))
+    labels = looked_at and complete and pod.metadata.labels.get(NAME_LABEL) != pod.metadata.name
+    if claims or labels or ((looked_at or pending) and retained(ws, sts, pod, ordinal)):
+        work.amiss.append(Amends(ordinal, pod, claims=claims, labels=labels))
+    if not looked_at:
         _block(view, work, pod)
-    elif not pending:
-        wanted = identity_labels(view.sts, ordinal).items()
-        pending = not (wanted <= pod.metadata.labels.items()) or bool(retained(ws, view.sts, pod, ordinal))
-    if pending:
-        work.amiss.append(pod)
-    return available
+    elif not complete:  # the API server lets nobody change a pod's volumes
+        work.blocker, work.event, work.stuck = pod.metadata.name, "go: it doesn't have the set's claims", True
+    return settled
 
 
 def _can_make(ws: Workspace, view: View, ordinal: int, work: Work) -> bool:
     """Whether nothing stands in the way of the pod of an ordinal."""
     name = pod_name(view.sts, ordinal)
     if ws.get(Key("Pod", view.sts.metadata.namespace, name)) is not None:
-        work.blocker, work.event = name, "go, which is not its own"
+        work.blocker, work.event, work.stuck = name, "go, which is not its own", True
         return False
-    claim = leaving_claim(ws, view.sts, ordinal)
+    claim, work.stuck = leaving_claim(ws, view.sts, ordinal)
     if claim:
         work.blocker, work.event = claim, "go, the claim of a former pod"
     return not claim

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from rules import history
 from rules.actions import Fact
-from rules.admission import admit
-from rules.concern import Concern, Touched, itself
+from rules.concern import Concern, Touched, itself, wait
 from rules.context import Context
 from rules.engine import Rule, m
-from rules.history import adopt_revisions, adoptable_revisions, record_revision, template_of
-from rules.ownership import adopted, controllers, released
+from rules.history import template_of
+from rules.ownership import Claiming, controllers, touches
 from rules.stateful_pods import (
-    adoptable,
     identity_labels,
     is_member,
     make_claim,
@@ -32,7 +31,9 @@ from rules.stateful_steps import View, Work, fresh_status, look, next_available,
 from state.defaults import default
 from state.objects import Pod, StatefulSet, replace
 from state.snapshot import Change, Key
-from state.workspace import Workspace, controller_uid
+from state.workspace import Workspace
+
+PODS: Claiming[StatefulSet, Pod] = Claiming(Pod, is_member)
 
 
 def find(ws: Workspace, key: Key) -> StatefulSet:
@@ -48,27 +49,6 @@ def _work(ctx: Context, key: Key) -> tuple[View, Work]:
 
 
 # -- consequents -------------------------------------------------------------------------------------------------------
-
-
-def _adopt(ctx: Context, key: Key, _: Fact) -> None:
-    sts = find(ctx.ws, key)
-    for pod in adoptable(ctx.ws, sts):
-        ctx.update(adopted(pod, sts))
-
-
-def _release(ctx: Context, key: Key, _: Fact) -> None:
-    sts = find(ctx.ws, key)
-    for pod in ctx.ws.owned(sts, Pod):
-        if not is_member(sts, pod):
-            ctx.update(released(pod, sts))
-
-
-def _adopt_revisions(ctx: Context, key: Key, _: Fact) -> None:
-    adopt_revisions(ctx, find(ctx.ws, key))
-
-
-def _record_revision(ctx: Context, key: Key, _: Fact) -> None:
-    record_revision(ctx, find(ctx.ws, key))
 
 
 def _restart(ctx: Context, key: Key, _: Fact) -> None:
@@ -94,19 +74,17 @@ def _create(ctx: Context, key: Key, _: Fact) -> None:
 
 def _create_claims(ctx: Context, sts: StatefulSet, ordinal: int) -> None:
     for template, claim_key in missing_claims(ctx.ws, sts, ordinal):
-        ctx.create(admit(ctx.ws, default(make_claim(sts, template, claim_key))))
+        ctx.create(default(make_claim(sts, template, claim_key)))
 
 
 def _mend(ctx: Context, key: Key, _: Fact) -> None:
     view, work = _work(ctx, key)
-    for pod in work.amiss:
-        parts = parent_and_ordinal(pod.metadata.name)
-        assert parts is not None
-        ordinal = parts[1]
-        if pod.status.phase == "Pending" and ordinal in ordinals(view.sts):
+    for ordinal, pod, lacks_claims, lacks_labels in work.amiss:
+        if lacks_claims:
             _create_claims(ctx, view.sts, ordinal)
-        labels = {**pod.metadata.labels, **identity_labels(view.sts, ordinal)}
-        ctx.update(replace(pod, metadata=replace(pod.metadata, labels=labels)))
+        if lacks_labels:
+            labels = {**pod.metadata.labels, **identity_labels(view.sts, ordinal)}
+            ctx.update(replace(pod, metadata=replace(pod.metadata, labels=labels)))
         for claim in retained(ctx.ws, view.sts, pod, ordinal):
             ctx.update(claim)
 
@@ -132,42 +110,13 @@ def _forget(ctx: Context, key: Key, _: Fact) -> None:
         ctx.delete(revision)
 
 
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["wake_at"]
-    if isinstance(at, int):
-        ctx.wake(at)
-
-
 _ALIVE = m.deleting == False  # noqa: E712 - an expression of durable.lang
 _CLAIMED = (m.adoptable == 0) & (m.strays == 0)
 _READY = _ALIVE & _CLAIMED & (m.unrecorded == False)  # noqa: E712
 
 RULES = (
-    Rule(
-        name="statefulset-adopt",
-        when=_ALIVE & (m.adoptable > 0),
-        then=_adopt,
-        why="{name} takes over {adoptable} pods that match its selector and name, and have no controller",
-    ),
-    Rule(
-        name="statefulset-release",
-        when=_ALIVE & (m.strays > 0),
-        then=_release,
-        why="{name} lets go of {strays} pods that don't match its selector any more",
-    ),
-    Rule(
-        name="statefulset-adopt-revisions",
-        when=_ALIVE & (m.adoptable_revisions > 0),
-        then=_adopt_revisions,
-        why="{name} takes over {adoptable_revisions} revisions that match its selector and have no controller",
-    ),
-    Rule(
-        name="statefulset-revision",
-        when=_ALIVE & (m.adoptable_revisions == 0) & (m.unrecorded == True),  # noqa: E712
-        then=_record_revision,
-        why="{name} has no newest revision of its present template",
-    ),
+    *PODS.rules("statefulset", _ALIVE, "pods"),
+    *history.rules("statefulset", _ALIVE),
     Rule(
         name="statefulset-restart",
         when=_READY & (m.finished > 0),
@@ -213,19 +162,19 @@ RULES = (
     Rule(
         name="statefulset-wait",
         when=_READY & (m.blocker != "") & (m.finished == 0),
-        then=_wait,
+        then=wait,
         why="{name} waits for {blocker} to {event}",
     ),
     Rule(
         name="statefulset-unavailable",
         when=_CLAIMED & (m.unrecorded == False) & (m.blocker == "") & (m.unavailable > 0),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} waits for {unavailable} of its {want} pods to become available",
     ),
     Rule(
         name="statefulset-mismatch",
         when=_READY & (m.missing > 0) & (m.makes_its_own == False),  # noqa: E712
-        then=_wait,
+        then=wait,
         why="{name} lacks {missing} of {want} pods: its selector doesn't match its template's labels",
     ),
 )
@@ -258,15 +207,6 @@ def _claim_touched(ws: Workspace, change: Change) -> Iterable[Key]:
     return [key for pod in pods for key in _named(ws, change.key.namespace, pod)]
 
 
-def _revision_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    """The revision's set, before and now; for one without a controller all that its labels match."""
-    keys = controllers(change, StatefulSet.kind)
-    new = change.new
-    if new is not None and controller_uid(new) is None:
-        keys += ws.indexes.selecting(new.metadata.namespace, new.metadata.labels, (StatefulSet.kind,))
-    return keys
-
-
 class StatefulSets(Concern):
     """Keeps the pods and claims of StatefulSets."""
 
@@ -274,7 +214,7 @@ class StatefulSets(Concern):
     subjects: ClassVar[Sequence[str]] = (StatefulSet.kind,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {
-        "ControllerRevision": _revision_touched,
+        "ControllerRevision": touches(StatefulSet.kind),
         "PersistentVolumeClaim": _claim_touched,
         "Pod": _pod_touched,
         "StatefulSet": itself,
@@ -299,9 +239,9 @@ class StatefulSets(Concern):
             "have": len(view.pods),
             "ready": status.ready_replicas or 0,
             "unavailable": max(0, want - (status.available_replicas or 0)),
-            "adoptable": len(adoptable(ws, sts)),
+            "adoptable": len(PODS.adoptable(ws, sts)),
             "strays": view.strays,
-            "adoptable_revisions": len(adoptable_revisions(ws, sts)),
+            "adoptable_revisions": len(history.REVISIONS.adoptable(ws, sts)),
             "unrecorded": not recorded,
             "revision": view.update_name,
             "makes_its_own": _makes_its_own(sts),

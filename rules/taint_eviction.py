@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Concern, Touched
+from rules.concern import Concern, Touched, wait
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.pods import disrupted
@@ -63,19 +63,11 @@ def _bound_at(pod: Pod) -> int:
 
 
 def _evict(ctx: Context, key: Key, fact: Fact) -> None:
-    pod = ctx.ws.find(Pod, key.namespace, key.name)
-    assert pod is not None
+    pod = ctx.ws.must(Pod, key)
     if fact["waited"] and not fact["tolerated"]:
         _cancel(ctx, key, fact)
     ctx.event(key, _EVENT, f"Marking for deletion Pod {key.namespace}/{key.name}", source=_SOURCE)
     ctx.delete(ctx.update_status(disrupted(pod, _REASON, _MESSAGE, ctx.now)))
-
-
-def _wait(ctx: Context, _: Key, fact: Fact) -> None:
-    ctx.note()
-    at = fact["wake_at"]
-    assert isinstance(at, int)
-    ctx.wake(at)
 
 
 def _cancel(ctx: Context, key: Key, _: Fact) -> None:
@@ -98,7 +90,7 @@ RULES = (
     Rule(
         "taint-wait",
         (m.tolerated == True) & (m.over == False) & (m.until != ""),  # noqa: E712
-        _wait,
+        wait,
         "{object} tolerates the taint {taint} of node {node} until {until}",
     ),
     Rule(

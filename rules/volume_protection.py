@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Concern, Touched, itself
+from rules.admission import PROTECTION
+from rules.concern import Concern, Touched, itself, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.garbage import remove_finalizer
@@ -17,27 +18,18 @@ from state.objects import PersistentVolume, PersistentVolumeClaim, replace
 from state.snapshot import Change, Key
 from state.workspace import Workspace
 
-FINALIZERS = {
-    PersistentVolumeClaim.kind: "kubernetes.io/pvc-protection",
-    PersistentVolume.kind: "kubernetes.io/pv-protection",
-}
-
 
 def _protect(ctx: Context, key: Key, _: Fact) -> None:
     obj = ctx.ws.get(key)
     assert obj is not None
-    finalizers = (*obj.metadata.finalizers, FINALIZERS[key.kind])
+    finalizers = (*obj.metadata.finalizers, PROTECTION[key.kind])
     ctx.update(replace(obj, metadata=replace(obj.metadata, finalizers=finalizers)))
 
 
 def _let_go(ctx: Context, key: Key, _: Fact) -> None:
     obj = ctx.ws.get(key)
     if obj is not None:
-        remove_finalizer(ctx, obj, FINALIZERS[key.kind])
-
-
-def _leave(ctx: Context, _key: Key, _fact: Fact) -> None:
-    ctx.note()
+        remove_finalizer(ctx, obj, PROTECTION[key.kind])
 
 
 def _rules(kind: str, use: str) -> tuple[Rule, ...]:
@@ -58,7 +50,7 @@ def _rules(kind: str, use: str) -> tuple[Rule, ...]:
         Rule(
             name=f"{kind}-in-use",
             when=(m.deleting == True) & (m.protected == True) & (m.user != ""),  # noqa: E712
-            then=_leave,
+            then=note,
             why=f"{{name}} was deleted, but stays as long as {use}",
         ),
     )
@@ -99,7 +91,7 @@ class ClaimProtection(Concern):
             "name": key.name,
             "namespace": key.namespace,
             "deleting": deleting,
-            "protected": FINALIZERS[key.kind] in claim.metadata.finalizers,
+            "protected": PROTECTION[key.kind] in claim.metadata.finalizers,
             "user": next(users, "") if deleting else "",
         }
 
@@ -122,6 +114,6 @@ class VolumeProtection(Concern):
         return {
             "name": key.name,
             "deleting": volume.metadata.deletion_timestamp is not None,
-            "protected": FINALIZERS[key.kind] in volume.metadata.finalizers,
+            "protected": PROTECTION[key.kind] in volume.metadata.finalizers,
             "user": f"{ref.namespace}/{ref.name}" if bound and ref is not None else "",
         }

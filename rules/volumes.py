@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from rules.actions import Fact
 from rules.binding import PROVISIONED_BY, SOURCE, unbound, with_phase
-from rules.concern import Touched
+from rules.concern import Touched, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
@@ -22,7 +22,7 @@ from state.snapshot import Change, Key
 from state.workspace import Workspace
 
 _NO_RECYCLER = "No recycler plugin found for the volume!"
-_NO_DELETER = 'error getting deleter volume plugin for volume "{}": no deletable volume plugin matched'
+_NO_DELETER = 'error getting deleter volume plugin for volume "{}": no {}volume plugin matched'
 #: The only directories of a host that are deleted with their volume.
 _DELETABLE_PATH = re.compile("/tmp/.")  # noqa: S108 - a path of somebody's node, as Kubernetes has it
 _KEPT_PATH = "host_path deleter only supports /tmp/.+ but received provided {}"
@@ -83,7 +83,7 @@ class VolumePhases(MethodConcern):
             "policy": policy,
             "deletable": PROVISIONED_BY in annotations or spec.csi is not None,
             "disposable": spec.host_path is not None and _DELETABLE_PATH.search(spec.host_path.path) is not None,
-            "recyclable": any(source is not None for source in (spec.csi, spec.nfs, spec.host_path)),
+            "recyclable": spec.nfs is not None or spec.host_path is not None,
             "provisioner": annotations.get(PROVISIONED_BY) or (spec.csi.driver if spec.csi is not None else "somebody"),
             "message": clipped(volume.status.message or ""),
         }
@@ -91,30 +91,30 @@ class VolumePhases(MethodConcern):
     # -- consequents -------------------------------------------------------------------------------------------------
 
     def _available(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.update_status(with_phase(_find(ctx, key), "Available", ctx.now))
+        ctx.update_status(with_phase(ctx.ws.must(PersistentVolume, key), "Available", ctx.now))
 
     def _bound(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.update_status(with_phase(_find(ctx, key), "Bound", ctx.now))
+        ctx.update_status(with_phase(ctx.ws.must(PersistentVolume, key), "Bound", ctx.now))
 
     def _release(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.update_status(with_phase(_find(ctx, key), "Released", ctx.now))
+        ctx.update_status(with_phase(ctx.ws.must(PersistentVolume, key), "Released", ctx.now))
 
     def _unbind(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.update(unbound(_find(ctx, key), ctx.now))
+        ctx.update(unbound(ctx.ws.must(PersistentVolume, key), ctx.now))
 
     def _fail_delete(self, ctx: Context, key: Key, _: Fact) -> None:
-        path = _find(ctx, key).spec.host_path
-        message = _NO_DELETER.format(key.name) if path is None else _KEPT_PATH.format(path.path)
+        spec = ctx.ws.must(PersistentVolume, key).spec
+        if spec.host_path is not None:
+            message = _KEPT_PATH.format(spec.host_path.path)
+        else:  # there is a plug-in for NFS that can't delete; for what else isn't a provisioner's there is none
+            message = _NO_DELETER.format(key.name, "" if spec.nfs is None else "deletable ")
         _fail(ctx, key, "VolumeFailedDelete", message)
 
     def _delete(self, ctx: Context, key: Key, _: Fact) -> None:
-        ctx.delete(_find(ctx, key))
+        ctx.delete(ctx.ws.must(PersistentVolume, key))
 
     def _fail_recycle(self, ctx: Context, key: Key, _: Fact) -> None:
         _fail(ctx, key, "VolumeFailedRecycle", _NO_RECYCLER)
-
-    def _leave(self, ctx: Context, _key: Key, _fact: Fact) -> None:
-        ctx.note()
 
     rules: ClassVar[Sequence[Rule]] = (
         Rule(
@@ -162,31 +162,31 @@ class VolumePhases(MethodConcern):
         Rule(
             name="volume-delete",
             when=_RELEASED & (m.policy == "Delete") & (m.deletable == True),  # noqa: E712
-            then=_leave,
+            then=note,
             why="{name} waits for {provisioner} to delete it with its data",
         ),
         Rule(
             name="volume-recycle",
             when=_RELEASED & (m.policy == "Recycle") & (m.recyclable == True),  # noqa: E712
-            then=_leave,
+            then=note,
             why="{name} waits for {provisioner} to scrub it",
         ),
         Rule(
             name="volume-retain",
             when=_RELEASED & (m.policy == "Retain"),
-            then=_leave,
+            then=note,
             why="{name} keeps the data of claim {claim}, which is gone, until somebody decides (policy Retain)",
         ),
         Rule(
             name="volume-failed",
             when=(m.released == True) & (m.phase == "Failed"),  # noqa: E712
-            then=_leave,
+            then=note,
             why="{name} could not be reclaimed: {message}",
         ),
         Rule(
             name="volume-kept",
             when=m.where == _UNBOUND,
-            then=_leave,
+            then=note,
             why="{name} is kept for claim {claim}, which is not bound to it yet",
         ),
     )
@@ -200,12 +200,6 @@ def _where(claim: PersistentVolumeClaim, volume: str) -> str:
     return _HERE if name == volume else _ELSEWHERE
 
 
-def _find(ctx: Context, key: Key) -> PersistentVolume:
-    volume = ctx.ws.find(PersistentVolume, key.namespace, key.name)
-    assert volume is not None
-    return volume
-
-
 def _fail(ctx: Context, key: Key, reason: str, message: str) -> None:
-    ctx.update_status(with_phase(_find(ctx, key), "Failed", ctx.now, message))
+    ctx.update_status(with_phase(ctx.ws.must(PersistentVolume, key), "Failed", ctx.now, message))
     ctx.event(key, reason, message, warning=True, source=SOURCE)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import NOW, SECOND, assert_settled, said
+from loops import NOW, SECOND, assert_settled, befall, report, said
 from recorded import Player, case_names, load_case
 
 from reconciler.cycle import Cycle
@@ -23,14 +23,12 @@ from state.objects import (
     NodeSpec,
     ObjectMeta,
     Pod,
-    PodCondition,
     PodSpec,
     Taint,
     Toleration,
     replace,
 )
 from state.snapshot import Key, Snapshot
-from state.times import format_time
 
 KEY = Key("DaemonSet", "ns", "agent")
 
@@ -116,12 +114,6 @@ def nodes_of(cycle):
     return sorted(target_node(pod) for pod in cycle.ws.objects(Pod) if is_active(pod))
 
 
-def report(cycle, pod, *, ready, now=NOW):
-    condition = PodCondition(type="Ready", status="True" if ready else "False", last_transition_time=format_time(now))
-    spec = replace(pod.spec, node_name=target_node(pod))
-    cycle.ws.put(replace(pod, spec=spec, status=replace(pod.status, phase="Running", conditions=(condition,))))
-
-
 def test_no_pod_where_a_taint_is_not_tolerated():
     """A hard taint keeps the pod away, one of a node in trouble, or a soft one, doesn't."""
     taints = {
@@ -136,13 +128,14 @@ def test_no_pod_where_a_taint_is_not_tolerated():
 
 
 def test_tolerations_of_the_template_are_kept():
-    """Those of nodes in trouble come after the template's own; with host networking there is one more."""
-    own = Toleration(key="x", operator="Exists")
+    """Those of nodes in trouble come after the template's own, or in the place of one that gives a time; with host
+    networking there is one more.
+    """
     timed = Toleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute", toleration_seconds=5)
-    found = tolerations(PodSpec(tolerations=(own, timed), host_network=True))
-    assert found[0] == own
+    own = Toleration(key="x", operator="Exists")
+    found = tolerations(PodSpec(tolerations=(timed, own), host_network=True))
+    assert found[:2] == (replace(timed, toleration_seconds=None), own)
     assert len(found) == 1 + 7
-    assert found[1].toleration_seconds is None
     assert found[-1].key == "node.kubernetes.io/network-unavailable"
 
 
@@ -184,7 +177,8 @@ def test_wakes_when_a_pod_becomes_available():
     """With minReadySeconds the status is worked out again at the time a ready pod counts."""
     cycle = loop(daemonset(minReadySeconds=30), node("n"))
     cycle.settle(NOW)
-    report(cycle, cycle.ws.objects(Pod)[0], ready=True)
+    (pod,) = cycle.ws.objects(Pod)
+    report(cycle, pod, ready=True, node=target_node(pod))
     cycle.settle(NOW)
     assert cycle.ws.find(DaemonSet, "ns", "agent").status.number_available is None
     assert cycle.wake_at == NOW + 30 * SECOND
@@ -218,7 +212,7 @@ def all_gone(cycle):
 
 def all_ready(cycle):
     for pod in cycle.ws.objects(Pod):
-        report(cycle, pod, ready=True)
+        report(cycle, pod, ready=True, node=target_node(pod))
     cycle.settle(NOW)
 
 
@@ -241,7 +235,7 @@ def test_surging_leaves_a_serving_pod_where_none_would_be_made_any_more(ready, l
     all_ready(cycle)
     cycle.ws.put(node("a", None, Taint(key="x", effect="NoSchedule")))
     for pod in cycle.ws.objects(Pod):
-        report(cycle, pod, ready=ready and target_node(pod) == "a")
+        report(cycle, pod, ready=ready and target_node(pod) == "a", node=target_node(pod))
     update(cycle, "img:2", **SURGING_ONE)
     assert images(cycle) == left
     all_ready(cycle)
@@ -267,6 +261,29 @@ def test_an_adopted_pod_without_a_node_is_left_alone():
     cycle.settle(NOW)
     assert sorted(target_node(pod) for pod in cycle.ws.objects(Pod)) == ["", "a"]
     assert all(pod.metadata.owner_references for pod in cycle.ws.objects(Pod))
+
+
+def test_of_revisions_with_one_template_the_newest_is_kept():
+    """Those that were taken over under other names go, and pods of theirs count as being of the one that stays."""
+    cycle = loop(daemonset(), node("a"))
+    cycle.settle(NOW)
+    all_ready(cycle)
+    (kept,) = cycle.ws.objects(ControllerRevision)
+    label = "controller-revision-hash"
+    twin = replace(
+        kept,
+        revision=kept.revision - 1,
+        metadata=replace(
+            kept.metadata, name="twin", uid="twin", owner_references=(), labels={"app": "agent", label: "x"}
+        ),
+    )
+    (pod,) = cycle.ws.objects(Pod)
+    cycle.ws.put(replace(pod, metadata=replace(pod.metadata, labels={"app": "agent", label: "x"})))
+    cycle.ws.put(twin)
+    cycle.settle(NOW)
+    assert cycle.ws.objects(ControllerRevision) == [kept]
+    (same,) = cycle.ws.objects(Pod)
+    assert (same.metadata.uid, same.metadata.labels[label]) == (pod.metadata.uid, kept.metadata.labels[label])
 
 
 # -- any sequence of events --------------------------------------------------------------------------------------------
@@ -303,20 +320,12 @@ def happen(cycle, event, number, spec, now):
         return
     pod = pods[number % len(pods)]
     if event in ("ready", "unready"):
-        report(cycle, pod, ready=event == "ready", now=now)
-    elif event == "fail":
-        cycle.ws.put(replace(pod, status=replace(pod.status, phase="Failed", conditions=())))
-    elif event == "delete":
-        cycle.ctx.delete(pod)
-    elif event == "gone":
-        cycle.ws.remove(Key.of(pod))
-    elif event == "disown":
-        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, owner_references=())))
-    elif event == "relabel":
-        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, labels={"app": "other"})))
+        report(cycle, pod, ready=event == "ready", now=now, node=target_node(pod))
+    else:
+        befall(cycle, pod, event, {"app": "other"})
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(EVENTS, max_size=14), ROLLING, st.sampled_from([{}, {"minReadySeconds": 20}]))
 def test_settles_whatever_happens(events, rolling, extra):
     """One pod on each node that suits, two only while surging; a cold loop agrees."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rules.deletion import FOREGROUND, ORPHAN, deletion, is_over
+from rules.deletion import FOREGROUND, ORPHAN, deletion, is_over, unmet
 from state.objects import ConfigMap, Event, Job, Namespace, NamespaceSpec, ObjectMeta, Pod, PodSpec, PodStatus, replace
 from state.times import SECOND, format_time, parse_time
 
@@ -98,3 +98,19 @@ def test_a_namespace_is_terminating_until_it_is_finalized():
     empty = replace(ending, spec=NamespaceSpec())
     assert is_over(empty)
     assert deletion(empty, NOW).is_gone
+
+
+@pytest.mark.parametrize(
+    ("uid", "revision", "why"),
+    [
+        (None, None, None),
+        ("u", "7", None),
+        ("", None, "the UID in the precondition () does not match the UID in record (u)"),
+        ("v", "8", "the UID in the precondition (v) does not match the UID in record (u)"),
+        ("u", "8", "the ResourceVersion in the precondition (8) does not match the ResourceVersion in record (7)"),
+    ],
+)
+def test_a_deletion_may_be_of_one_object_at_one_version_only(uid, revision, why):
+    found = unmet(named(ConfigMap, uid="u"), "7", uid, revision)
+    assert (found is None) == (why is None)
+    assert (found or "").startswith(why or "")

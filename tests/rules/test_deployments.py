@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import NOW, SECOND, assert_settled, said
+from loops import NOW, SECOND, assert_settled, report, said
 from recorded import Player, case_names, load_case
 
 from reconciler.cycle import Cycle
@@ -26,7 +26,6 @@ from state.objects import (
     Node,
     ObjectMeta,
     Pod,
-    PodCondition,
     PodSpec,
     PodTemplateSpec,
     ReplicaSet,
@@ -36,7 +35,6 @@ from state.objects import (
     replace,
 )
 from state.snapshot import Key, Snapshot
-from state.times import format_time
 
 KEY = Key("Deployment", "ns", "web")
 
@@ -104,17 +102,11 @@ def change(cycle, **spec):
     cycle.ctx.update(default(replace(found, spec=replace(found.spec, **spec))))
 
 
-def make_ready(cycle, pod, now, *, ready=True):
-    condition = PodCondition(type="Ready", status=str(ready), last_transition_time=format_time(now))
-    status = replace(pod.status, phase="Running", conditions=(condition,))
-    cycle.ws.put(replace(pod, spec=replace(pod.spec, node_name="n"), status=status))
-
-
 def make_all_ready(cycle, now):
     """Readies pods until no more come."""
     while waiting := [pod for pod in cycle.ws.objects(Pod) if is_active(pod) and not is_ready(pod)]:
         for pod in waiting:
-            make_ready(cycle, pod, now)
+            report(cycle, pod, ready=True, now=now, node="n")
         cycle.settle(now)
 
 
@@ -223,6 +215,23 @@ def test_rolls_back_on_request(asked, became):
     assert_settled(cycle, concerns, NOW)
 
 
+def test_a_revision_that_is_no_number_is_left_alone():
+    """Somebody wrote it into the ReplicaSet's annotation: the Deployment has it, too, and no annotation is copied."""
+    cycle = rolled_out()
+    (rs,) = cycle.ws.objects(ReplicaSet)
+    annotations = {**rs.metadata.annotations, REVISION: "abc"}
+    cycle.ws.put(replace(rs, metadata=replace(rs.metadata, annotations=annotations)))
+    cycle.settle(NOW)
+    meta = stored(cycle).metadata
+    assert meta.annotations[REVISION] == "abc"
+    cycle.ctx.update(replace(stored(cycle), metadata=replace(meta, annotations={**meta.annotations, "a": "b"})))
+    cycle.settle(NOW)
+    assert cycle.ws.objects(ReplicaSet)[0].metadata.annotations == annotations
+    change(cycle, template=template(2))
+    cycle.settle(NOW)
+    assert stored(cycle).metadata.annotations[REVISION] == "1"
+
+
 def test_a_paused_deployment_is_not_rolled_back():
     """The request stays until it is resumed."""
     cycle = rolled_out()
@@ -323,7 +332,7 @@ def test_pods_that_are_not_available_go_first():
 @given(rollouts())
 def test_scaling_fills_the_limit_exactly(rollout):
     """When several ReplicaSets share a change, they have as many pods as are allowed after it, and none less than 0."""
-    sizes = scaled_sizes(rollout)
+    sizes = dict(scaled_sizes(rollout))
     assert all(replicas >= 0 for replicas in sizes.values())
     if len(active(rollout.sets)) > 1 and rollout.want and sizes and len(sizes) == len(active(rollout.sets)):
         assert sum(sizes.values()) == rollout.limit
@@ -354,7 +363,7 @@ def happen(cycle, event, number, now):
         chosen = sets[number % len(sets)]
         cycle.ws.put(replace(chosen, metadata=replace(chosen.metadata, owner_references=())))
     elif pods and event in ("ready", "unready"):
-        make_ready(cycle, pods[number % len(pods)], now, ready=event == "ready")
+        report(cycle, pods[number % len(pods)], ready=event == "ready", now=now, node="n")
     elif pods and event == "delete":
         cycle.ctx.delete(pods[number % len(pods)])
     elif pods and event == "bind":
@@ -370,7 +379,7 @@ def available_pods(cycle):
     return sum(is_active(pod) and is_ready(pod) for pod in cycle.ws.objects(Pod))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(EVENTS, max_size=12), BOUNDS, BOUNDS, st.booleans())
 def test_any_rollout_is_safe_and_gets_through(events, surge, unavailable, recreate):
     """Never over the surge, never under the unavailable; always a fixed point; through as soon as pods become ready."""

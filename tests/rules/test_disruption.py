@@ -70,8 +70,8 @@ def pod(number, *, ready=True, owner=None):
     )
 
 
-def reference(kind, name):
-    return OwnerReference(api_version="apps/v1", kind=kind, name=name, uid=f"uid-{name}", controller=True)
+def reference(kind, name, version="apps/v1"):
+    return OwnerReference(api_version=version, kind=kind, name=name, uid=f"uid-{name}", controller=True)
 
 
 def deployment(replicas):
@@ -120,13 +120,50 @@ def test_follows_the_scale_of_the_deployment():
     assert cycle.ws.find(PodDisruptionBudget, "ns", "b").status.desired_healthy == 2
 
 
-def test_an_unknown_controller_allows_nothing():
-    """Nobody says how many pods a foreign controller wants."""
-    found, cycle = status(budget(maxUnavailable=1), pod(0, owner=reference("Queue", "q")))
-    assert found.disruptions_allowed == 0
-    assert [(c.status, c.reason) for c in found.conditions] == [("False", "SyncFailed")]
-    note = "b allows no disruption: nobody says how many pods Queue q wants"
-    assert said(cycle) == [("disruption", str(KEY), note)]
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "queues.example.com"},
+    "spec": {
+        "group": "example.com",
+        "names": {"kind": "Queue", "plural": "queues"},
+        "versions": [{"name": "v1", "subresources": {"scale": {"specReplicasPath": ".spec.workers"}}}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "message"),
+    [
+        (reference("Job", "j", "batch/v1"), "jobs.batch does not implement the scale subresource"),
+        (reference("Node", "n", "v1"), "nodes does not implement the scale subresource"),
+        (reference("Nought", "q", "example.com/v1"), 'no matches for kind "Nought" in version "example.com/v1"'),
+        (reference("ReplicaSet", "gone"), 'found no controllers for pod "p0"'),
+        (reference("Queue", "gone", "example.com/v1"), 'found no controllers for pod "p0"'),
+    ],
+)
+def test_a_controller_without_a_scale_allows_nothing(owner, message):
+    """Nobody says how many pods there are to be: the budget says why, and which generation it was that it last knew."""
+    found, cycle = status(budget(maxUnavailable=1), from_dict(DEFINITION), pod(0, owner=owner))
+    assert (found.disruptions_allowed, found.observed_generation) == (0, None)
+    (condition,) = found.conditions
+    assert (condition.status, condition.reason, condition.message) == ("False", "SyncFailed", message)
+    assert condition.observed_generation is None
+    why = f"b allows no disruption, since it can't be said how many pods there are to be: {message}"
+    assert said(cycle) == [("disruption", str(KEY), why)]
+    told = Cycle(Snapshot.of([budget(maxUnavailable=1), from_dict(DEFINITION), pod(0, owner=owner)]), concerns())
+    told.settle(NOW)
+    reasons = ["NoControllers"] if "found no" in message else []
+    assert [event.reason for event in told.ctx.events] == [*reasons, "CalculateExpectedPodCountFailed"]
+
+
+def test_a_custom_resource_with_a_scale_says_how_many_pods_there_are_to_be():
+    """A controller of one's own counts if its definition says where the number of its replicas is."""
+    body = {"apiVersion": "example.com/v1", "kind": "Queue", "spec": {"workers": 4}}
+    queue = from_dict({**body, "metadata": {"name": "q", "namespace": "ns", "uid": "uid-q"}})
+    owner = reference("Queue", "q", "example.com/v1")
+    found, _ = status(budget(maxUnavailable=1), from_dict(DEFINITION), queue, pod(0, owner=owner))
+    assert (found.expected_pods, found.desired_healthy) == (4, 3)
 
 
 def test_an_evicted_pod_does_not_count_for_two_minutes():

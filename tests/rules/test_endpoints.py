@@ -380,6 +380,22 @@ def test_what_others_do_to_slices_is_undone():
     assert_settled(cycle, network, NOW)
 
 
+def test_what_others_do_to_endpoints_stays_until_there_is_news_of_a_pod():
+    """As the endpoints controller, which hears of Endpoints only when they are gone."""
+    cycle = settled(service(), pod(0), pod(1))
+    right = cycle.ws.find(Endpoints, "ns", "s")
+    cycle.ws.put(replace(right, subsets=()))
+    cycle.settle(NOW)
+    assert cycle.ws.find(Endpoints, "ns", "s").subsets == ()
+    cycle.ws.put(pod(1, ready=False))
+    cycle.settle(NOW)
+    (subset,) = cycle.ws.find(Endpoints, "ns", "s").subsets
+    assert (len(subset.addresses), len(subset.not_ready_addresses)) == (1, 1)
+    cycle.ws.remove(Key.of(right))
+    cycle.settle(NOW)
+    assert cycle.ws.find(Endpoints, "ns", "s").subsets == (subset,)
+
+
 def test_slices_of_a_former_service_are_not_reused():
     """A service that came back under its name begins anew."""
     cycle = settled(pod(1), service())
@@ -544,7 +560,7 @@ def spoil(ws, how):
             ws.remove(Key.of(slice_))
     for live in ws.objects(Endpoints):
         if how == "endpoints":
-            ws.put(replace(live, subsets=(), metadata=replace(live.metadata, annotations={OVER_CAPACITY: "truncated"})))
+            ws.remove(Key.of(live))
 
 
 def assert_right(cycle):
@@ -574,7 +590,7 @@ def assert_right(cycle):
         assert all(cycle.ws.find(Pod, "ns", name).metadata.deletion_timestamp is None for name in addresses)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(EVENTS, max_size=6), max_size=8))
 def test_only_ready_pods_are_published_whatever_happens(rounds):
     """Endpoints hold only what the API says, a slice at most a hundred; warm equals cold, and settled stays settled."""
@@ -587,7 +603,7 @@ def test_only_ready_pods_are_published_whatever_happens(rounds):
         assert_settled(cycle, network, NOW)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 399), st.booleans()), max_size=12))
 def test_slices_stay_full_enough(changes):
     """However many pods come and go at a time, each is in one slice, and none has more than a hundred."""

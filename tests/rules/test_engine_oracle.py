@@ -166,20 +166,20 @@ def check(drawn, facts, partition):
 
 
 @given(st.lists(CONDITIONS.map(lambda condition: [(("and", ("==", "kind", "A"), condition), [])]), max_size=6), FACTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_conditions_on_one_fact(drawn, facts):
     check(drawn, facts, [0] * len(facts))
 
 
 @given(st.lists(rules(), min_size=1, max_size=4), FACTS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_rules_that_join(drawn, facts, data):
     partition = data.draw(st.lists(st.sampled_from("xxxyz"), min_size=len(facts), max_size=len(facts)))
     check(drawn, facts, partition)
 
 
 @given(st.lists(rules(), min_size=1, max_size=3), FACTS, st.data(), st.integers(1, 4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_small_chunks(drawn, facts, data, chunk):
     """Chunks that hold a few facts, and firings delivered a few at a time."""
     partition = data.draw(st.lists(st.sampled_from("wxyz"), min_size=len(facts), max_size=len(facts)))

@@ -24,6 +24,7 @@ from state.objects import (
     ContainerStateTerminated,
     ContainerStatus,
     Job,
+    JobCondition,
     Node,
     ObjectMeta,
     Pod,
@@ -266,6 +267,22 @@ def test_each_index_has_its_own_limit():
     assert live(cycle).status.completed_indexes == "1"
 
 
+@pytest.mark.parametrize(
+    ("policy", "ending", "failed", "indexes"),
+    [
+        ({"maxFailedIndexes": 0}, ("Failed", 1), 3, "0"),
+        ({"successPolicy": {"rules": [{"succeededCount": 1}]}}, ("Succeeded", 0), None, ""),
+    ],
+)
+def test_pods_that_the_job_itself_stops_do_not_fail_their_indexes(policy, ending, failed, indexes):
+    """Though they count as failed pods of a Job that fails."""
+    spec = {"completionMode": "Indexed", "completions": 3, "parallelism": 3, "backoffLimitPerIndex": 0}
+    cycle = loop(job(**spec, **policy))
+    end(cycle, active(cycle)[0], *ending)
+    assert active(cycle) == []
+    assert (live(cycle).status.failed, live(cycle).status.failed_indexes) == (failed, indexes)
+
+
 def test_ignored_failures_of_an_index_are_handed_on_apart():
     """The next pod of the index says how many were counted and how many ignored."""
     policy = failure_policy("Ignore", **ON_DISRUPTION)
@@ -330,6 +347,18 @@ def test_a_job_of_somebody_else_is_left_alone():
     assert said(cycle) == [("jobs", str(KEY), "j is left to example.com/queue, which its managedBy names")]
 
 
+def test_a_finished_job_of_somebody_else_expires_all_the_same():
+    """Time to live is another controller's matter, whoever ran the Job."""
+    ended = JobCondition(type="Complete", status="True", last_transition_time=format_time(NOW))
+    cycle = loop(job(managedBy="example.com/queue", ttlSecondsAfterFinished=5))
+    live = cycle.ws.get(KEY)
+    cycle.ws.put(replace(live, status=replace(live.status, conditions=(ended,))))
+    cycle.settle(NOW)
+    assert said(cycle) == [("jobs", str(KEY), "j has ended and is kept until its ttlSecondsAfterFinished have passed")]
+    cycle.settle(NOW + 5 * SECOND)
+    assert cycle.ws.get(KEY) is None
+
+
 # -- any sequence of events --------------------------------------------------------------------------------------------
 
 EVENTS = st.one_of(
@@ -373,7 +402,7 @@ def happen(cycle, event, number, now):
         cycle.ws.put(replace(pod, metadata=replace(pod.metadata, owner_references=())))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(EVENTS, max_size=14), SPECS)
 def test_settles_whatever_happens(events, spec):
     """No more pods than wanted, no index twice, no pod counted twice; a cold loop agrees."""

@@ -69,3 +69,23 @@ def test_a_namespace_that_is_deleted_waits_for_what_holds_its_content():
     loop.observe([Change(key, loop.ws.get(key), None)])
     loop.settle(NOW)
     assert loop.ws.find(Namespace, "", "n") is None
+
+
+def test_pods_go_before_anything_else():
+    """What a pod may need stays until the last of them has ended; only pods are told of until then."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "n"},
+        "spec": {"nodeName": "a", "containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 30},
+    }
+    loop = cycle(namespace(deletionTimestamp="2026-01-01T00:00:00Z"), pod, config_map("needed"))
+    key = Key("Pod", "n", "p")
+    assert loop.ws.get(key).metadata.deletion_timestamp is not None
+    assert loop.ws.find(ConfigMap, "n", "needed").metadata.deletion_timestamp is None
+    told = {each.type: each.message for each in loop.ws.find(Namespace, "", "n").status.conditions}
+    assert told["NamespaceContentRemaining"] == "Some resources are remaining: pods. has 1 resource instances"
+    assert_settled(loop, concerns, NOW)
+    loop.observe([Change(key, loop.ws.get(key), None)])
+    loop.settle(NOW)
+    assert loop.ws.find(Namespace, "", "n") is None

@@ -3,13 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import NOW, SECOND, assert_settled, said
+from loops import NOW, SECOND, assert_settled, befall, report, said
 from recorded import Player, case_names, load_case
 
 from reconciler.cycle import Cycle
 from rules.deployments import Deployments
 from rules.garbage import Garbage
-from rules.ownership import controller_of
 from rules.pod_garbage import PodGarbage
 from rules.pods import is_active
 from rules.replication import BURST, Replication
@@ -26,6 +25,7 @@ from state.objects import (
     PodTemplateSpec,
     ReplicaSet,
     ReplicaSetSpec,
+    controller_of,
     replace,
 )
 from state.snapshot import Key, Snapshot
@@ -240,23 +240,16 @@ def happen(cycle, event, number, now):
     if not pods or event == "time":
         return
     chosen = pods[number % len(pods)]
-    meta, status = chosen.metadata, chosen.status
     if event in ("ready", "unready"):
-        value = "True" if event == "ready" else "False"
-        condition = PodCondition(type="Ready", status=value, last_transition_time=format_time(now))
-        cycle.ws.put(replace(chosen, status=replace(status, phase="Running", conditions=(condition,))))
-    elif event == "fail":
-        cycle.ws.put(replace(chosen, status=replace(status, phase="Failed", conditions=())))
-    elif event == "delete":
-        cycle.ctx.delete(chosen)
-    elif event == "relabel":
-        app = "web" if meta.labels.get("app") == "other" else "other"
-        cycle.ws.put(replace(chosen, metadata=replace(meta, labels={"app": app})))
-    elif event == "disown":
-        cycle.ws.put(replace(chosen, metadata=replace(meta, owner_references=())))
+        report(cycle, chosen, ready=event == "ready", now=now)
+    elif event == "bind":
+        cycle.ws.put(replace(chosen, spec=replace(chosen.spec, node_name="n")))
+    else:
+        app = "web" if chosen.metadata.labels.get("app") == "other" else "other"
+        befall(cycle, chosen, event, {"app": app})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=14), st.sampled_from([None, 20]))
 def test_settles_whatever_happens(events, min_ready):
     """There are as many replicas as wanted, all ours; nothing is left to do, and a cold loop agrees."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from rules.service_update import updated_service
-from state.objects import ConfigMap, ObjectMeta, Service, ServicePort, ServiceSpec
+from state.objects import (
+    ConfigMap,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+    replace,
+)
 
 
 def service(of_type, *ports, **fields):
@@ -51,6 +61,15 @@ def test_node_ports_go_with_the_type():
 
 def test_node_ports_that_were_changed_with_the_type_stay_to_be_refused():
     assert node_ports(updated_service(service("ClusterIP", ("http", 80, 31000)), OLD)) == [31000]
+
+
+@pytest.mark.parametrize(("of_type", "left"), [("LoadBalancer", 1), ("NodePort", 0), ("ClusterIP", 0)])
+def test_the_load_balancer_goes_with_the_type(of_type, left):
+    """Its address is none of the Service's any more, though the load balancer may be there for a while."""
+    status = ServiceStatus(load_balancer=LoadBalancerStatus(ingress=(LoadBalancerIngress(ip="192.0.2.1"),)))
+    old = replace(service("LoadBalancer", ("http", 80, 30080)), status=status)
+    new = updated_service(replace(service(of_type, ("http", 80, 30080)), status=status), old)
+    assert len(new.status.load_balancer.ingress) == left
 
 
 def test_an_external_name_has_no_addresses():

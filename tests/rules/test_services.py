@@ -250,7 +250,7 @@ SPECS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.none() | SPECS), max_size=12))
 def test_numbers_are_never_given_twice(events):
     """Whatever services come, change and go: a number has one holder, and a cold loop finds nothing to do."""

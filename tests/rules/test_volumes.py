@@ -10,11 +10,12 @@ from recorded import case_names, load_case
 from recorded_cluster import ClusterPlayer, concerns
 
 from reconciler.cycle import Cycle
+from rules.admission import PROTECTION
 from rules.binding import PROVISIONED_BY, mismatch
 from rules.claim_facts import PROVISIONER
 from rules.claims import ClaimBinding
 from rules.scheduling.volumes import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE
-from rules.volume_protection import FINALIZERS, ClaimProtection, VolumeProtection
+from rules.volume_protection import ClaimProtection, VolumeProtection
 from rules.volumes import VolumePhases
 from state.defaults import default
 from state.objects import (
@@ -253,10 +254,12 @@ def test_a_claim_that_another_volume_serves_lets_the_rest_go():
         ("Retain", {}, "Released", "keeps the data of claim ns/a"),
         ("Delete", {"annotations": {PROVISIONED_BY: "p"}}, "Released", "waits for p to delete it"),
         ("Delete", {"csi": CSIPersistentVolumeSource(driver="d", volume_handle="h")}, "Released", "waits for d"),
-        ("Recycle", {"csi": CSIPersistentVolumeSource(driver="d", volume_handle="h")}, "Released", "to scrub it"),
-        ("Delete", {}, "Failed", 'error getting deleter volume plugin for volume "v"'),
+        ("Recycle", {"csi": CSIPersistentVolumeSource(driver="d", volume_handle="h")}, "Failed", "No recycler plugin"),
+        ("Delete", {}, "Failed", 'deleter volume plugin for volume "v": no deletable volume plugin matched'),
+        ("Delete", DISK, "Failed", 'error getting deleter volume plugin for volume "v": no volume plugin matched'),
         ("Delete", DIRECTORY, "Failed", "host_path deleter only supports /tmp/.+ but received provided /data"),
         ("Recycle", DIRECTORY, "Released", "to scrub it"),
+        ("Recycle", {}, "Released", "to scrub it"),
         ("Recycle", DISK, "Failed", "No recycler plugin found for the volume!"),
     ],
 )
@@ -367,7 +370,7 @@ def test_mismatches_are_named():
 def test_a_claim_in_use_stays_until_its_pod_is_gone(phase):
     """A pod on a node keeps it, even a finished one; one that waits for a node doesn't."""
     cycle = settled(claim("a"), user("p", "a", on="n1", phase=phase), user("q", "a"))
-    assert live_claim(cycle).metadata.finalizers == (FINALIZERS["PersistentVolumeClaim"],)
+    assert live_claim(cycle).metadata.finalizers == (PROTECTION["PersistentVolumeClaim"],)
     cycle.ctx.delete(live_claim(cycle))
     cycle.settle(NOW)
     assert live_claim(cycle).metadata.deletion_timestamp is not None
@@ -473,7 +476,7 @@ def assert_safe(cycle):
             assert serving[held.metadata.name] == held.spec.claim_ref.name
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(EVENTS, max_size=5), max_size=8))
 def test_no_volume_serves_two_claims_whatever_happens(rounds):
     """Warm equals cold, settled stays settled, and a binding is never but mutual."""
