@@ -167,7 +167,8 @@ def _ip(text: str) -> Ip:
     try:
         found = ipaddress.ip_address(text)
     except ValueError as error:
-        raise CelError(f'IP Address "{text}" parse error during conversion from string: unable to parse IP') from error
+        fault = f'ParseAddr("{text}"): unable to parse IP'
+        raise CelError(f'IP Address "{text}" parse error during conversion from string: {fault}') from error
     if isinstance(found, ipaddress.IPv6Address):
         if "%" in text:
             raise CelError(f'IP address "{text}" with zone value is not allowed')

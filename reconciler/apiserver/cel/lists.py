@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from reconciler.apiserver.cel.functions import function, ordered, sorted_by
 from reconciler.apiserver.cel.values import (
-    NO_OVERLOAD,
     NOTHING,
     OPERATORS,
     CelError,
     Optional,
     contains,
     equal,
-    is_number,
 )
 
 
@@ -89,26 +86,6 @@ function("sets.equivalent", list, list)(
 )
 
 
-def _numeric(values: Iterable[Any]) -> list[Any]:
-    found = list(values)
-    if not found or not all(map(is_number, found)):
-        raise CelError(NO_OVERLOAD)
-    return found
-
-
-def _add_numbers() -> None:
-    for name, pick in (("math.greatest", max), ("math.least", min)):
-        function(name, list)(lambda items, pick=pick: pick(_numeric(items)))
-        for count in range(1, 6):
-            function(name, *[None] * count)(lambda *items, pick=pick: pick(_numeric(items)))
-    for name, change in (("ceil", math.ceil), ("floor", math.floor), ("trunc", math.trunc)):
-        function(f"math.{name}", float)(lambda value, change=change: float(change(value)))
-
-
-_add_numbers()
-function("math.abs", int)(abs)
-function("math.abs", float)(abs)
-function("math.sign", int)(lambda value: (value > 0) - (value < 0))
 function("optional.of", None)(Optional)
 function("optional.none")(lambda: NOTHING)
 function("optional.ofNonZeroValue", None)(lambda value: Optional(value) if value else NOTHING)

@@ -18,7 +18,9 @@ OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further
 #: Where a scope has its ``Steps``: no name of the language.
 STEPS = "\0steps"
 #: Macros with one variable, and with two (key or index, and value).
-_ITERATING = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map", "transformList", "transformMap"})
+_ITERATING = frozenset(
+    ["all", "exists", "exists_one", "existsOne", "filter", "map", "transformList", "transformMap", "transformMapEntry"]
+)
 
 
 class Steps:
@@ -45,8 +47,6 @@ def bound_by(node: Call) -> frozenset[str]:
     if node.target is None or not node.args or not isinstance(node.args[0], Ident):
         return frozenset()
     first = node.args[0].name
-    if node.name == "bind" and isinstance(node.target, Ident) and node.target.name == "cel" and len(node.args) == 3:
-        return frozenset({first})
     if node.name in ("optMap", "optFlatMap", "sortBy") and len(node.args) == 2:
         return frozenset({first})
     if node.name not in _ITERATING or len(node.args) < 2:
@@ -71,8 +71,6 @@ def macro(node: Call, target: Step, rest: list[Step]) -> Step:
     """A macro as a step; ``rest`` are its arguments but for the variables."""
     count = len(bound_by(node))
     names = [each.name for each in node.args[:count] if isinstance(each, Ident)]
-    if node.name == "bind":
-        return lambda scope: rest[1]({**scope, names[0]: rest[0](scope)})
     if node.name in ("optMap", "optFlatMap"):
         return _optional_map(target, names[0], rest[0], is_flat=node.name == "optFlatMap")
     if node.name == "sortBy":
@@ -161,6 +159,18 @@ def _mapped_map(scopes: _Scopes, rest: list[Step], names: list[str]) -> dict[Any
     return {scope[names[0]]: rest[-1](scope) for scope in scopes if len(rest) == 1 or truth(rest[0](scope))}
 
 
+def _mapped_entries(scopes: _Scopes, rest: list[Step], _: list[str]) -> dict[Any, Any]:
+    """A map of what are maps of one entry each."""
+    found: dict[Any, Any] = {}
+    for entry in _mapped(scopes, rest, []):
+        if not isinstance(entry, dict):
+            raise CelError(NO_OVERLOAD)
+        if entry.keys() & found.keys():
+            raise CelError(f"insert failed: key {next(iter(entry))} already exists")
+        found |= entry
+    return found
+
+
 _FINDING: Mapping[str, Callable[[_Scopes, list[Step], list[str]], Any]] = {
     "all": _all,
     "exists": _any,
@@ -170,4 +180,5 @@ _FINDING: Mapping[str, Callable[[_Scopes, list[Step], list[str]], Any]] = {
     "map": _mapped,
     "transformList": _mapped,
     "transformMap": _mapped_map,
+    "transformMapEntry": _mapped_entries,
 }

@@ -5,15 +5,16 @@ An error of one side of ``&&`` and ``||`` doesn't count if the other side decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 from reconciler.apiserver.cel import functions
-from reconciler.apiserver.cel.declared import undeclared
+from reconciler.apiserver.cel.checker import Checked
 from reconciler.apiserver.cel.macros import STEPS, Scope, Step, Steps, bound_by, decided, macro, truth
 from reconciler.apiserver.cel.syntax import parse
 from reconciler.apiserver.cel.tree import Call, CelSyntaxError, Ident, Index, Items, Literal, Node, Select
+from reconciler.apiserver.cel.types import Type, escaped
 from reconciler.apiserver.cel.values import (
     KINDS,
     OPERATORS,
@@ -78,9 +79,9 @@ class Program:
         except RecursionError as error:
             raise CelError(_TOO_DEEP) from error
 
-    def problems(self, known: frozenset[str]) -> Iterator[str]:
-        """What of the expression can't ever be evaluated if those names are known, as cel-go's compiler says it."""
-        yield from undeclared(self.tree, known, self.text)
+    def checked(self, names: Mapping[str, Type]) -> Checked:
+        """What it will be, and what of it can't ever be evaluated, if the names are of those types."""
+        return Checked(self.tree, self.text, names)
 
 
 @lru_cache(maxsize=4096)
@@ -100,7 +101,7 @@ def _step(node: Node, bound: frozenset[str]) -> Step:
         case Ident(_, name):
             return _name(name)
         case Select(_, of, name, is_optional):
-            return _field(_step(of, bound), lambda _: name, is_optional=is_optional)
+            return _select(_step(of, bound), name, is_optional=is_optional)
         case Index(_, of, key, is_optional):
             return _field(_step(of, bound), _step(key, bound), is_optional=is_optional)
         case Items(_, kind, _):
@@ -131,6 +132,17 @@ def _field(of: Step, key: Step, *, is_optional: bool) -> Step:
     def look(scope: Scope) -> Any:
         scope[STEPS].take()
         return find(of(scope), key(scope))
+
+    return look
+
+
+def _select(of: Step, name: str, *, is_optional: bool) -> Step:
+    find, other = optional_field if is_optional else field, escaped(name)
+
+    def look(scope: Scope) -> Any:
+        scope[STEPS].take()
+        value = of(scope)
+        return find(value, other if other != name and isinstance(value, dict) and name not in value else name)
 
     return look
 
@@ -200,8 +212,9 @@ def _call(node: Call, bound: frozenset[str]) -> Step:
 
 def _macro(node: Call, bound: frozenset[str], variables: frozenset[str]) -> Step:
     assert node.target is not None
-    target = _constant(None) if node.name == "bind" else _step(node.target, bound)
-    return macro(node, target, [_step(each, bound | variables) for each in node.args[len(variables) :]])
+    return macro(
+        node, _step(node.target, bound), [_step(each, bound | variables) for each in node.args[len(variables) :]]
+    )
 
 
 def _operation(operator: Callable[[Any, Any], Any], left: Step, right: Step) -> Step:
@@ -252,13 +265,13 @@ def _negative(node: Call, bound: frozenset[str]) -> Step:
 
 def _has(node: Call, bound: frozenset[str]) -> Step:
     if len(node.args) != 1 or not isinstance(node.args[0], Select):
-        raise CelSyntaxError("has()", 0, "invalid argument to has() macro")
+        return _function("has", ())
     selected = node.args[0]
-    of, name = _step(selected.of, bound), selected.name
-    return lambda scope: optional_field(of(scope), name).has_value
+    look = _select(_step(selected.of, bound), selected.name, is_optional=True)
+    return lambda scope: look(scope).has_value
 
 
-#: By ``tree.SPECIAL``.
+#: Operators and macros that decide themselves which of their arguments are evaluated, and how.
 _OWN: Mapping[str, Callable[[Call, frozenset[str]], Step]] = {
     "&&": _logical,
     "||": _logical,

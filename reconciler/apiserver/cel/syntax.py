@@ -83,6 +83,20 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
 #: So many levels are of operators whose order doesn't matter.
 _LOGICAL = 2
 _INT64 = 2**63
+#: How many arguments macros have that bind one name, and those that bind two.
+_MACROS: dict[str, tuple[int, ...]] = {
+    "all": (2, 3),
+    "exists": (2, 3),
+    "existsOne": (2, 3),
+    "exists_one": (2, 3),
+    "filter": (2,),
+    "map": (2,),
+}
+_CLOSING = frozenset(")]")
+#: What an expression begins with, as its grammar says it.
+_EXPRESSION = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
 
 
 def parse(text: str) -> Node:
@@ -121,16 +135,17 @@ class _Parser:
         """The expression, and nothing after it."""
         node = self._expression()
         if self._token.kind != "end":
-            raise self._unexpected("<EOF>")
+            is_alone = self._tokens[self._next + 1].kind == "end"
+            raise self._unexpected("<EOF>", "extraneous" if is_alone else "mismatched")
         return node
 
     @property
     def _token(self) -> _Token:
         return self._tokens[self._next]
 
-    def _unexpected(self, wanted: str) -> CelSyntaxError:
+    def _unexpected(self, wanted: str, how: str = "mismatched") -> CelSyntaxError:
         found = self._token
-        why = f"Syntax error: mismatched input '{found.text}' expecting {wanted}"
+        why = f"Syntax error: {how} input '{found.text}' expecting {wanted}"
         return CelSyntaxError(self._text, found.at, why)
 
     def _takes(self, sign: str) -> bool:
@@ -140,8 +155,11 @@ class _Parser:
         return False
 
     def _expect(self, sign: str) -> None:
-        if not self._takes(sign):
-            raise self._unexpected(f"'{sign}'")
+        if self._takes(sign):
+            return
+        if self._token.kind == "end" and sign in _CLOSING:
+            raise CelSyntaxError(self._text, self._token.at, f"Syntax error: missing '{sign}' at '<EOF>'")
+        raise self._unexpected(f"'{sign}'")
 
     def _expression(self) -> Node:
         self._depth += 1
@@ -190,9 +208,9 @@ class _Parser:
             at = self._token.at
             if self._takes("."):
                 is_optional = self._takes("?")
-                name = self._field()
+                name, opens = self._field(), self._token.at
                 if not is_optional and self._takes("("):
-                    node = Call(at, name, node, self._arguments(")"))
+                    node = self._method(Call(opens, name, node, self._arguments(")")))
                 elif not is_optional and self._token.text == "{" and _is_name(node):
                     node = self._object(at, f"{_dotted(node)}.{name}")
                 else:
@@ -204,6 +222,15 @@ class _Parser:
                 node = Index(at, node, key, is_optional)
             else:
                 return node
+
+    def _method(self, call: Call) -> Call:
+        """A call of a method; of a macro, which has variables."""
+        counts = _MACROS.get(call.name, ())
+        if len(call.args) in counts:
+            for each in call.args[: 1 + counts.index(len(call.args))]:
+                if not isinstance(each, Ident):
+                    raise CelSyntaxError(self._text, each.at, "argument must be a simple name")
+        return call
 
     def _field(self) -> str:
         token = self._token
@@ -240,14 +267,18 @@ class _Parser:
         self._takes(".")
         token = self._token
         if token.kind != "name" or token.text == "in":
-            raise self._unexpected("an expression")
+            raise self._unexpected(_EXPRESSION)
         self._next += 1
         if token.text in _WORDS:
             return Literal(token.at, _WORDS[token.text])
         if token.text in _RESERVED:
             raise CelSyntaxError(self._text, token.at, f"reserved identifier: {token.text}")
+        opens = self._token.at
         if self._takes("("):
-            return Call(token.at, token.text, None, self._arguments(")"))
+            arguments = self._arguments(")")
+            if token.text == "has" and len(arguments) == 1 and not isinstance(arguments[0], Select):
+                raise CelSyntaxError(self._text, arguments[0].at, "invalid argument to has() macro")
+            return Call(opens, token.text, None, arguments)
         if self._token.text == "{":
             return self._object(token.at, token.text)
         return Ident(token.at, token.text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -83,12 +82,3 @@ function("replace", str, str, str)(lambda text, old, new: text.replace(old, new)
 function("replace", str, str, str, int)(lambda text, old, new, most: text.replace(old, new, most))
 function("reverse", str)(lambda text: text[::-1])
 function("trim", str)(lambda text: text.strip())
-function("base64.encode", bytes)(lambda value: base64.b64encode(value).decode())
-
-
-@function("base64.decode", str)
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError as error:
-        raise CelError("illegal base64 data") from error

@@ -6,9 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-#: Operators and macros that decide themselves which of their arguments are evaluated, and how.
-SPECIAL = frozenset({"!_", "&&", "-_", "?:", "has", "||"})
-
 
 class CelSyntaxError(ValueError):
     """An expression that can't be read, in the form of cel-go's errors."""

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.apiserver.cel import CelSyntaxError, compiled
+from reconciler.apiserver.cel.types import DYN
 from state import names
 from state.errors import Problem, duplicate, invalid, not_supported, required
 
@@ -140,7 +141,7 @@ def _expression(text: Any, path: str, known: frozenset[str], name: str = "expres
         yield required(path, f"{name} is not specified")
         return
     try:
-        problems = list(compiled(text.strip()).problems(known))
+        problems = compiled(text.strip()).checked(dict.fromkeys(known, DYN)).faults
     except CelSyntaxError as error:
         problems = [str(error)]
     if problems:
@@ -239,6 +240,33 @@ def _param_ref(ref: Json) -> Iterator[Problem]:
         yield required("spec.paramRef.parameterNotFoundAction")
     elif action not in ("Allow", "Deny"):
         yield not_supported("spec.paramRef.parameterNotFoundAction", action, ("Allow", "Deny"))
+
+
+def class_selector_problems(body: Json) -> Iterator[Problem]:
+    """What of the expressions of a DeviceClass isn't allowed."""
+    yield from _selectors(body.get("spec") or {}, "spec")
+
+
+def claim_selector_problems(body: Json, path: str = "spec") -> Iterator[Problem]:
+    """What of the expressions of a ResourceClaim isn't allowed."""
+    devices = (body.get("spec") or {}).get("devices") or {}
+    for index, request in enumerate(devices.get("requests") or ()):
+        own_path = f"{path}.devices.requests[{index}]"
+        yield from _selectors(request.get("exactly") or {}, f"{own_path}.exactly")
+        for number, alternative in enumerate(request.get("firstAvailable") or ()):
+            yield from _selectors(alternative, f"{own_path}.firstAvailable[{number}]")
+
+
+def template_selector_problems(body: Json) -> Iterator[Problem]:
+    """What of the expressions of a ResourceClaimTemplate isn't allowed."""
+    yield from claim_selector_problems(body.get("spec") or {}, "spec.spec")
+
+
+def _selectors(holder: Json, path: str) -> Iterator[Problem]:
+    for index, selector in enumerate(holder.get("selectors") or ()):
+        expression = (selector.get("cel") or {}).get("expression")
+        if expression:
+            yield from _expression(expression, f"{path}.selectors[{index}].cel.expression", frozenset({"device"}))
 
 
 def webhook_problems(body: Json) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from reconciler.apiserver.cel import CelError, CelSyntaxError, Steps, compiled
+from reconciler.apiserver.cel import BUDGET, CelBudgetError, CelError, CelSyntaxError, Steps, compiled
 from reconciler.apiserver.resources import Place, Registry, Resource
 from state.errors import StateError
 from state.objects import LabelSelector, decode_hook
@@ -150,13 +150,21 @@ def _unique(texts: Iterable[str]) -> Iterator[str]:
 
 
 def evaluated(text: str, names: Mapping[str, Any], steps: Steps) -> Any:
-    """The value of an expression.
+    """The value of an expression. It may take ``BUDGET`` of the steps that there are for all expressions together.
 
     Raises:
-        CelError: it has none; the text is kube-apiserver's.
+        CelBudgetError: all together take too many.
+        CelError: it has no value; the text is kube-apiserver's.
     """
+    most = min(BUDGET, steps.left)
+    own = Steps(most)
     try:
-        return compiled(text.strip()).evaluate(names, steps)
+        return compiled(text.strip()).evaluate(names, own)
     except (CelError, CelSyntaxError) as error:
-        kind = type(error) if isinstance(error, CelError) else CelError
-        raise kind(f"expression '{text.strip()}' resulted in error: {error}") from error
+        is_too_long = isinstance(error, CelBudgetError)
+        if is_too_long and most < BUDGET:
+            raise
+        why = "operation cancelled: actual cost limit exceeded" if is_too_long else error
+        raise CelError(f"expression '{text.strip()}' resulted in error: {why}") from error
+    finally:
+        steps.left -= most - own.left

@@ -23,7 +23,8 @@ def told(expression: str, group: str = "apps", resource: str = "deployments", **
         "object.spec.template.spec.containers.all(c, c.image != '' && c.resources.limits.cpu != null)",
         "object.spec.template.spec.containers[0].name == 'x'",
         "params.anything && variables.what && request.userInfo.username == ''",
-        "cel.bind(s, object.spec, s.replicas > 1)",
+        "[object.spec].all(s, s.replicas > 1)",
+        "object.?spec.?replicas.orValue(1) > 1",
         "object.apiVersion == object.kind",
     ],
 )
@@ -39,7 +40,9 @@ def test_what_is_there(expression):
         ("has(object.spec.nope)", "undefined field 'nope'"),
         ("object.spec.template.spec.containers.all(c, c.imagee != '')", "undefined field 'imagee'"),
         ("object.spec.template.spec.containers[0].imagee == ''", "undefined field 'imagee'"),
-        ("cel.bind(s, object.spec, s.nope > 1)", "undefined field 'nope'"),
+        ("[object.spec].all(s, s.nope > 1)", "undefined field 'nope'"),
+        ("object.spec.replicas == 'x'", "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("object.metadata.name.size() > 'x'", "found no matching overload for '_>_' applied to '(int, string)'"),
     ],
 )
 def test_what_is_not(expression, fault):

@@ -96,6 +96,22 @@ def test_what_cannot_be_evaluated_refuses_unless_failures_are_ignored(cluster):
     assert create(cluster)[0] == 201
 
 
+def test_an_expression_and_all_together_may_take_so_much(cluster, monkeypatch):
+    """Kubernetes' two limits: one for an expression, which is its own fault, and one for a policy."""
+    monkeypatch.setattr("reconciler.apiserver.policies.matching.BUDGET", 1000)
+    monkeypatch.setattr("reconciler.apiserver.policies.validating.BUDGET", 4000)
+    data = {f"k{number}": "v" for number in range(25)}
+    policy(cluster, *["object.data.all(a, object.data.all(b, a + b != ''))"] * 5, "size(object.data) == 25")
+    bind(cluster)
+    code, status = create(cluster, **data)
+    assert code == 422
+    assert status["message"].endswith("resulted in error: operation cancelled: actual cost limit exceeded")
+    monkeypatch.setattr("reconciler.apiserver.policies.validating.BUDGET", 500)
+    code, status = create(cluster, **data)
+    why = "validation failed due to running out of cost budget, no further validation rules will be run"
+    assert (code, status["message"].endswith(f"denied request: {why}")) == (422, True)
+
+
 def test_variables_conditions_and_the_old_object(cluster):
     """Variables may use one another; a condition that doesn't hold leaves the policy out."""
     policy(
