@@ -9,76 +9,37 @@ from typing import Any, NamedTuple
 from reconciler.apiserver import wire
 from reconciler.apiserver.status import bad_request
 from reconciler.apiserver.versions import Conversion
-from reconciler.printers import Columns, printer_of
+from reconciler.printers import printer_of
 from state.dump import dump
-from state.objects import AnyObject
+from state.errors import invalid
+from state.objects import AnyObject, Pod
 
 #: What of an object is sent with its row.
 INCLUDES = ("Metadata", "Object", "None")
 _GROUP = "meta.k8s.io"
 
-
-def _headers(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-#: Headers that aren't the words of kubectl's columns with a capital each.
-_SPELLINGS = {
-    header.upper(): header
-    for header in _headers(
-        "Access Modes,AddressType,Allowed Disruptions,AllowVolumeExpansion,AttachRequired,Cluster-IP,Container-Runtime,"
-        "Created At,Current,DistinguisherMethod,DriverName,External-IP,Global-Default,HandSize,Internal-IP,IP,"
-        "Kernel-Version,MatchingPrecedence,MaxPods,MinPods,MissingPL,NominalConcurrencyShares,OS-Image,PV,ParamKind,"
-        "ParamRef,ParentRef,Pod-Selector,PodInfoOnMount,PolicyName,Port(s),PreemptionPolicy,PriorityLevel,"
-        "QueueLengthLimit,ReclaimPolicy,RequestedDuration,RequiresRepublish,ServiceAccounts,SignerName,StorageCapacity,"
-        "StorageClass,StorageClassName,TokenRequests,Up-to-date,VolumeAttributesClass,"
-        "VolumeBindingMode,VolumeMode"
-    )
-}
-#: Columns of numbers, whatever the kind; ``READY`` is one unless it says how many of how many.
-_NUMBERS = frozenset(
-    _headers(
-        "ALLOWED DISRUPTIONS,AVAILABLE,COUNT,CURRENT,DATA,DESIRED,DRIVERS,MAXPODS,MINPODS,MUTATIONS,REPLICAS,REVISION,"
-        "SECRETS,UP-TO-DATE,VALIDATIONS,VALUE,WEBHOOKS"
-    )
-)
-_READY_IS_A_NUMBER = frozenset({"DaemonSet", "ReplicaSet", "ReplicationController"})
+#: Pods that have ended have rows that say so.
+_FINISHED = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
 _NAMED = "Name must be unique within a namespace, and can't be changed."
 
 
 class Layout(NamedTuple):
-    """The columns of a resource as they are sent, and what fills them: (object, now) to cells."""
+    """The columns of a resource as they are sent, and what fills them: (object, now) to cells.
+
+    Rows are sorted by ``order`` if there is one.
+    """
 
     definitions: tuple[Mapping[str, Any], ...]
     cells: Callable[[Any, int], Iterable[Any]]
+    order: Callable[[Any], Any] | None = None
 
 
 @cache
 def built_in_layout(kind: str) -> Layout:
     """What kubectl shows of a built-in kind (``state.objects.kind_key``)."""
     printer = printer_of(kind)
-    numbers = [_is_number(kind, header) for header in printer.headers]
-    definitions = tuple(
-        _definition(printer, header, is_number=is_number)
-        for header, is_number in zip(printer.headers, numbers, strict=True)
-    )
-    if not any(numbers):
-        return Layout(definitions, printer.cells)
-
-    def cells(obj: AnyObject, now: int) -> list[Any]:
-        row = zip(printer.cells(obj, now), numbers, strict=True)
-        return [int(cell) if is_number and cell.lstrip("-").isdecimal() else cell for cell, is_number in row]
-
-    return Layout(definitions, cells)
-
-
-def _is_number(kind: str, header: str) -> bool:
-    return header in _NUMBERS or (header == "READY" and kind in _READY_IS_A_NUMBER)
-
-
-def _definition(printer: Columns, header: str, *, is_number: bool) -> Mapping[str, Any]:
-    name = _SPELLINGS.get(header) or header.title()
-    return definition(name, "integer" if is_number else "string", is_wide=header in printer.wide)
+    definitions = tuple(definition(*column[:3], is_wide=column.is_wide) for column in printer.all)
+    return Layout(definitions, printer.cells, printer.order)
 
 
 def definition(name: str, kind: str, form: str = "", description: str = "", *, is_wide: bool) -> dict[str, Any]:
@@ -101,7 +62,8 @@ def included(query: Mapping[str, Any]) -> str:
     """
     asked = (query.get("includeObject") or ("",))[0] or INCLUDES[0]
     if asked not in INCLUDES:
-        raise bad_request(f'unrecognized includeObject value: "{asked}"')
+        problem = invalid("includeObject", asked, "must be 'Metadata', 'Object', 'None', or empty")
+        raise bad_request(f"Unable to convert to Table as requested: {problem}")
     return str(asked)
 
 
@@ -137,13 +99,22 @@ def table(
         document = wire.document(obj)
         return document if conversion is None else conversion.read(document)
 
+    ordered = objects if layout.order is None else sorted(objects, key=layout.order)
     return {
         "kind": "Table",
         "apiVersion": f"{_GROUP}/{version}",
         "metadata": meta,
         "columnDefinitions": layout.definitions if headers else None,
-        "rows": [{"cells": list(layout.cells(obj, now)), "object": shown(obj)} for obj in objects],
+        "rows": [_row(obj, layout.cells(obj, now), shown(obj)) for obj in ordered],
     }
+
+
+def _row(obj: AnyObject, cells: Iterable[Any], shown: dict[str, Any] | None) -> dict[str, Any]:
+    phase = obj.status.phase if isinstance(obj, Pod) else None
+    if phase not in _FINISHED:
+        return {"cells": list(cells), "object": shown}
+    condition = {"type": "Completed", "status": "True", "reason": phase, "message": _FINISHED[phase]}
+    return {"cells": list(cells), "conditions": [condition], "object": shown}
 
 
 def partial_metadata(obj: AnyObject, version: str = "v1") -> dict[str, Any]:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from reconciler.printers import cluster, network, pods, policies, storage, untyped, workloads
 from reconciler.printers.cells import since
 from reconciler.printers.columns import Columns, columns
-from reconciler.printers.pods import PodState, pod_state
-from state.objects import AnyObject
+from reconciler.printers.pods import pod_state
 
-__all__ = ["Columns", "PodState", "columns", "pod_state", "printer_of", "since"]
-
-
-def _name_and_age(obj: AnyObject, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, since(obj.metadata.creation_timestamp, now))
+__all__ = ["pod_state", "printer_of", "since"]
 
 
-_ANY_KIND = columns("NAME,AGE", _name_and_age)
+_ANY_KIND = columns("Name,Age", lambda *_: ())
 _PRINTERS: dict[str, Columns] = {
     **cluster.PRINTERS,
     **network.PRINTERS,

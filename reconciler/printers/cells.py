@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from state import selectors
-from state.objects import Container, LabelSelector, PodTemplateSpec
+from state.objects import AnyObject, Container, LabelSelector, PodTemplateSpec
 from state.quantity import canonical
 from state.times import human_duration, parse_time
 
@@ -21,14 +21,9 @@ def since(time: str | None, now: int) -> str:
     return UNKNOWN if not time else human_duration(now - parse_time(time))
 
 
-def count(number: int | None) -> str:
-    """A number that counts as 0 if it is absent."""
-    return str(number or 0)
-
-
-def boolean(value: bool | None, default: str) -> str:
-    """A boolean as Go writes it."""
-    return default if value is None else str(value).lower()
+def created(obj: AnyObject, _: int) -> tuple[str]:
+    """The cell of a kind without columns of its own: when it was made."""
+    return (obj.metadata.creation_timestamp or UNKNOWN,)
 
 
 def labels(pairs: Mapping[str, str]) -> str:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.printers.cells import NONE, UNKNOWN, boolean, since
-from reconciler.printers.columns import columns
+from reconciler.printers.cells import NONE, UNKNOWN, created, since
+from reconciler.printers.columns import Cell, columns
 from state.objects import (
-    ConfigMap,
     Event,
-    Lease,
-    LimitRange,
-    Namespace,
+    EventSource,
     Node,
     PodDisruptionBudget,
     PriorityClass,
     Quantity,
     ResourceQuota,
-    Secret,
-    ServiceAccount,
 )
 from state.quantity import canonical
 
@@ -43,13 +38,11 @@ def _address(node: Node, kind: str) -> str:
     return next((item.address for item in node.status.addresses if item.type == kind), NONE)
 
 
-def _node(obj: Node, now: int) -> tuple[str, ...]:
+def _node(obj: Node, _: int) -> tuple[Cell, ...]:
     info: Mapping[str, Any] = obj.status.node_info.value if obj.status.node_info is not None else {}
     return (
-        obj.metadata.name,
         _node_status(obj),
         _roles(obj),
-        since(obj.metadata.creation_timestamp, now),
         str(info.get("kubeletVersion", "")),
         _address(obj, "InternalIP"),
         _address(obj, "ExternalIP"),
@@ -57,76 +50,38 @@ def _node(obj: Node, now: int) -> tuple[str, ...]:
     )
 
 
-def _namespace(obj: Namespace, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, obj.status.phase or "", since(obj.metadata.creation_timestamp, now))
-
-
-def _config_map(obj: ConfigMap, now: int) -> tuple[str, ...]:
-    amount = len(obj.data) + len(obj.binary_data)
-    return (obj.metadata.name, str(amount), since(obj.metadata.creation_timestamp, now))
-
-
-def _secret(obj: Secret, now: int) -> tuple[str, ...]:
-    amount = len(obj.data.keys() | obj.string_data.keys())
-    return (obj.metadata.name, obj.type or "Opaque", str(amount), since(obj.metadata.creation_timestamp, now))
-
-
-def _service_account(obj: ServiceAccount, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, str(len(obj.secrets)), since(obj.metadata.creation_timestamp, now))
-
-
-def _limit_range(obj: LimitRange, _: int) -> tuple[str, ...]:
-    return (obj.metadata.name, obj.metadata.creation_timestamp or UNKNOWN)
-
-
 def _used(names: list[str], used: Mapping[str, Quantity], hard: Mapping[str, Quantity]) -> str:
     return ", ".join(f"{name}: {canonical(used.get(name, '0'))}/{canonical(hard[name])}" for name in names)
 
 
-def _quota(obj: ResourceQuota, now: int) -> tuple[str, ...]:
-    hard, used = obj.status.hard or obj.spec.hard, obj.status.used
+def _quota(obj: ResourceQuota, _: int) -> tuple[Cell, ...]:
+    hard, used = obj.status.hard, obj.status.used
     limits = sorted(name for name in hard if name.startswith("limits."))
     requests = sorted(hard.keys() - limits)
-    return (
-        obj.metadata.name,
-        _used(requests, used, hard),
-        _used(limits, used, hard),
-        since(obj.metadata.creation_timestamp, now),
-    )
+    return (_used(requests, used, hard), _used(limits, used, hard))
 
 
-def _budget(obj: PodDisruptionBudget, now: int) -> tuple[str, ...]:
+def _budget(obj: PodDisruptionBudget, _: int) -> tuple[Cell, ...]:
     least, most = obj.spec.min_available, obj.spec.max_unavailable
     return (
-        obj.metadata.name,
         "N/A" if least is None else str(least),
         "N/A" if most is None else str(most),
-        str(obj.status.disruptions_allowed),
-        since(obj.metadata.creation_timestamp, now),
+        obj.status.disruptions_allowed,
     )
 
 
-def _priority_class(obj: PriorityClass, now: int) -> tuple[str, ...]:
-    return (
-        obj.metadata.name,
-        str(obj.value),
-        boolean(obj.global_default, "false"),
-        since(obj.metadata.creation_timestamp, now),
-        obj.preemption_policy or "PreemptLowerPriority",
-    )
-
-
-def _lease(obj: Lease, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, obj.spec.holder_identity or "", since(obj.metadata.creation_timestamp, now))
+def _priority_class(obj: PriorityClass, _: int) -> tuple[Cell, ...]:
+    return (obj.value, bool(obj.global_default), obj.preemption_policy or "PreemptLowerPriority")
 
 
 def _source(event: Event) -> str:
-    component = event.reporting_component or (event.source.component if event.source is not None else None) or ""
-    host = event.reporting_instance or (event.source.host if event.source is not None else None)
+    source = event.source or EventSource()
+    component = source.component or event.reporting_component or ""
+    host = source.host or event.reporting_instance
     return f"{component}, {host}" if host else component
 
 
-def _event(obj: Event, now: int) -> tuple[str, ...]:
+def _event(obj: Event, now: int) -> tuple[Cell, ...]:
     first = since(obj.first_timestamp or obj.event_time, now)
     last, times = (since(obj.last_timestamp, now) if obj.last_timestamp else first), obj.count or 1
     if obj.series is not None:
@@ -141,31 +96,28 @@ def _event(obj: Event, now: int) -> tuple[str, ...]:
         _source(obj),
         (obj.message or "").strip(),
         first,
-        str(times),
-        obj.metadata.name,
+        times,
     )
 
 
 PRINTERS = {
-    "ConfigMap": columns("NAME,DATA,AGE", _config_map),
+    "ConfigMap": columns("Name,Data,Age", lambda obj, _: (len(obj.data) + len(obj.binary_data),)),
     "Event": columns(
-        "LAST SEEN,TYPE,REASON,OBJECT,SUBOBJECT,SOURCE,MESSAGE,FIRST SEEN,COUNT,NAME",
-        _event,
-        wide="SUBOBJECT,SOURCE,FIRST SEEN,COUNT,NAME",
-        coloured="TYPE",
+        "Last Seen,Type,Reason,Object,+Subobject,+Source,Message,+First Seen,+Count,+Name", _event, coloured="Type"
     ),
-    "Lease": columns("NAME,HOLDER,AGE", _lease),
-    "LimitRange": columns("NAME,CREATED AT", _limit_range),
-    "Namespace": columns("NAME,STATUS,AGE", _namespace, coloured="STATUS"),
+    "Lease": columns("Name,Holder,Age", lambda obj, _: (obj.spec.holder_identity or "",)),
+    "LimitRange": columns("Name,Created At:date", created),
+    "Namespace": columns("Name,Status,Age", lambda obj, _: (obj.status.phase or "",), coloured="Status"),
     "Node": columns(
-        "NAME,STATUS,ROLES,AGE,VERSION",
+        "Name,Status,Roles,Age,Version,+Internal-IP,+External-IP,+OS-Image,+Kernel-Version,+Container-Runtime",
         _node,
-        wide="INTERNAL-IP,EXTERNAL-IP,OS-IMAGE,KERNEL-VERSION,CONTAINER-RUNTIME",
-        coloured="STATUS",
+        coloured="Status",
     ),
-    "PodDisruptionBudget": columns("NAME,MIN AVAILABLE,MAX UNAVAILABLE,ALLOWED DISRUPTIONS,AGE", _budget),
-    "PriorityClass": columns("NAME,VALUE,GLOBAL-DEFAULT,AGE,PREEMPTIONPOLICY", _priority_class),
-    "ResourceQuota": columns("NAME,REQUEST,LIMIT,AGE", _quota),
-    "Secret": columns("NAME,TYPE,DATA,AGE", _secret),
-    "ServiceAccount": columns("NAME,SECRETS,AGE", _service_account),
+    "PodDisruptionBudget": columns("Name,Min Available,Max Unavailable,Allowed Disruptions:integer,Age", _budget),
+    "PriorityClass": columns("Name,Value:integer,Global-Default:boolean,Age,PreemptionPolicy", _priority_class),
+    "ResourceQuota": columns("Name,Request,Limit,Age", _quota),
+    "Secret": columns(
+        "Name,Type,Data,Age", lambda obj, _: (obj.type or "Opaque", len(obj.data.keys() | obj.string_data.keys()))
+    ),
+    "ServiceAccount": columns("Name,Secrets,Age", lambda obj, _: (len(obj.secrets),)),
 }

@@ -118,11 +118,9 @@ def _cells(pod: Pod, now: int) -> tuple[str, ...]:
     if state.restarts and state.last_restart:
         restarts = f"{restarts} ({since(state.last_restart, now)} ago)"
     return (
-        pod.metadata.name,
         f"{state.ready}/{state.containers}",
         state.status,
         restarts,
-        since(pod.metadata.creation_timestamp, now),
         pod.status.pod_ips[0].ip if pod.status.pod_ips else NONE,
         pod.spec.node_name or NONE,
         pod.status.nominated_node_name or NONE,
@@ -132,6 +130,6 @@ def _cells(pod: Pod, now: int) -> tuple[str, ...]:
 
 PRINTERS = {
     "Pod": columns(
-        "NAME,READY,STATUS,RESTARTS,AGE", _cells, wide="IP,NODE,NOMINATED NODE,READINESS GATES", coloured="STATUS"
+        "Name,Ready,Status,Restarts,Age,+IP,+Node,+Nominated Node,+Readiness Gates", _cells, coloured="Status"
     )
 }

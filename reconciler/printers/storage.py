@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.printers.cells import NONE, UNSET, access_modes, boolean, since, storage
-from reconciler.printers.columns import columns
+from reconciler.printers.cells import NONE, UNSET, access_modes, storage
+from reconciler.printers.columns import Cell, columns
 from state.objects import (
     CSIDriver,
-    CSINode,
     CSIStorageCapacity,
     ObjectMeta,
     PersistentVolume,
@@ -32,10 +31,9 @@ def _phase(meta: ObjectMeta, phase: str | None) -> str:
     return "Terminating" if meta.deletion_timestamp else phase or ""
 
 
-def _volume(obj: PersistentVolume, now: int) -> tuple[str, ...]:
+def _volume(obj: PersistentVolume, _: int) -> tuple[Cell, ...]:
     spec, claim = obj.spec, obj.spec.claim_ref
     return (
-        obj.metadata.name,
         storage(spec.capacity),
         access_modes(spec.access_modes),
         spec.persistent_volume_reclaim_policy or "",
@@ -44,93 +42,85 @@ def _volume(obj: PersistentVolume, now: int) -> tuple[str, ...]:
         _class(obj.metadata, spec.storage_class_name),
         spec.volume_attributes_class_name or UNSET,
         obj.status.reason or "",
-        since(obj.metadata.creation_timestamp, now),
         spec.volume_mode or UNSET,
     )
 
 
-def _claim(obj: PersistentVolumeClaim, now: int) -> tuple[str, ...]:
+def _claim(obj: PersistentVolumeClaim, _: int) -> tuple[Cell, ...]:
     bound = bool(obj.spec.volume_name)
     return (
-        obj.metadata.name,
         _phase(obj.metadata, obj.status.phase),
         obj.spec.volume_name or "",
         storage(obj.status.capacity) if bound else "",
         access_modes(obj.status.access_modes) if bound else "",
         _class(obj.metadata, obj.spec.storage_class_name),
         obj.spec.volume_attributes_class_name or UNSET,
-        since(obj.metadata.creation_timestamp, now),
         obj.spec.volume_mode or UNSET,
     )
 
 
-def _storage_class(obj: StorageClass, now: int) -> tuple[str, ...]:
-    annotations = obj.metadata.annotations
-    is_default = any(annotations.get(name) == "true" for name in _DEFAULT_CLASS_ANNOTATIONS)
+def _storage_class(obj: StorageClass, _: int) -> tuple[Cell, ...]:
     return (
-        obj.metadata.name + (" (default)" if is_default else ""),
         obj.provisioner,
         obj.reclaim_policy or "Delete",
         obj.volume_binding_mode or "Immediate",
-        boolean(obj.allow_volume_expansion, "false"),
-        since(obj.metadata.creation_timestamp, now),
+        bool(obj.allow_volume_expansion),
     )
 
 
-def _attachment(obj: VolumeAttachment, now: int) -> tuple[str, ...]:
+def _class_name(obj: StorageClass) -> str:
+    annotations = obj.metadata.annotations
+    is_default = any(annotations.get(name) == "true" for name in _DEFAULT_CLASS_ANNOTATIONS)
+    return obj.metadata.name + (" (default)" if is_default else "")
+
+
+def _attachment(obj: VolumeAttachment, _: int) -> tuple[Cell, ...]:
     return (
-        obj.metadata.name,
         obj.spec.attacher,
         obj.spec.source.persistent_volume_name or "",
         obj.spec.node_name,
-        boolean(obj.status.attached, "false"),
-        since(obj.metadata.creation_timestamp, now),
+        bool(obj.status.attached),
     )
 
 
-def _driver(obj: CSIDriver, now: int) -> tuple[str, ...]:
+def _driver(obj: CSIDriver, _: int) -> tuple[Cell, ...]:
     spec = obj.spec
     return (
-        obj.metadata.name,
-        boolean(spec.attach_required, "true"),
-        boolean(spec.pod_info_on_mount, "false"),
-        boolean(spec.storage_capacity, "false"),
+        spec.attach_required is not False,
+        bool(spec.pod_info_on_mount),
+        bool(spec.storage_capacity),
         ",".join(request.audience for request in spec.token_requests) or UNSET,
-        boolean(spec.requires_republish, "false"),
+        bool(spec.requires_republish),
         ",".join(spec.volume_lifecycle_modes) or NONE,
-        since(obj.metadata.creation_timestamp, now),
     )
 
 
-def _csi_node(obj: CSINode, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, str(len(obj.spec.drivers)), since(obj.metadata.creation_timestamp, now))
-
-
-def _capacity(obj: CSIStorageCapacity, _: int) -> tuple[str, ...]:
+def _capacity(obj: CSIStorageCapacity, _: int) -> tuple[Cell, ...]:
     capacity = UNSET if obj.capacity is None else canonical(obj.capacity)
-    return (obj.metadata.name, obj.storage_class_name, capacity)
+    return (obj.storage_class_name, capacity)
 
 
 PRINTERS = {
     "CSIDriver": columns(
-        "NAME,ATTACHREQUIRED,PODINFOONMOUNT,STORAGECAPACITY,TOKENREQUESTS,REQUIRESREPUBLISH,MODES,AGE", _driver
+        "Name,AttachRequired:boolean,PodInfoOnMount:boolean,StorageCapacity:boolean,TokenRequests,"
+        "RequiresRepublish:boolean,Modes,Age",
+        _driver,
     ),
-    "CSINode": columns("NAME,DRIVERS,AGE", _csi_node),
-    "CSIStorageCapacity": columns("NAME,STORAGECLASSNAME,CAPACITY", _capacity),
+    "CSINode": columns("Name,Drivers:integer,Age", lambda obj, _: (len(obj.spec.drivers),)),
+    "CSIStorageCapacity": columns("Name,StorageClassName,Capacity", _capacity),
     "PersistentVolume": columns(
-        "NAME,CAPACITY,ACCESS MODES,RECLAIM POLICY,STATUS,CLAIM,STORAGECLASS,VOLUMEATTRIBUTESCLASS,REASON,AGE",
+        "Name,Capacity,Access Modes,Reclaim Policy,Status,Claim,StorageClass,VolumeAttributesClass,Reason,Age,"
+        "+VolumeMode",
         _volume,
-        wide="VOLUMEMODE",
-        coloured="STATUS",
+        coloured="Status",
     ),
     "PersistentVolumeClaim": columns(
-        "NAME,STATUS,VOLUME,CAPACITY,ACCESS MODES,STORAGECLASS,VOLUMEATTRIBUTESCLASS,AGE",
+        "Name,Status,Volume,Capacity,Access Modes,StorageClass,VolumeAttributesClass,Age,+VolumeMode",
         _claim,
-        wide="VOLUMEMODE",
-        coloured="STATUS",
+        coloured="Status",
     ),
     "StorageClass": columns(
-        "NAME,PROVISIONER,RECLAIMPOLICY,VOLUMEBINDINGMODE,ALLOWVOLUMEEXPANSION,AGE", _storage_class
+        "Name,Provisioner,ReclaimPolicy,VolumeBindingMode,AllowVolumeExpansion,Age", _storage_class, name=_class_name
     ),
-    "VolumeAttachment": columns("NAME,ATTACHER,PV,NODE,ATTACHED,AGE", _attachment),
+    "VolumeAttachment": columns("Name,Attacher:name,PV,Node,Attached:boolean,Age", _attachment),
 }

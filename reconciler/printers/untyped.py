@@ -1,166 +1,142 @@
-"""Built-in kinds that are carried without a type, in kubectl's columns. Nothing is supposed about what they hold."""
+"""Networking, access control, autoscaling and other kinds that are carried without a type, in kubectl's columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from reconciler.printers.cells import NONE, UNKNOWN, UNSET, labels, listed, since
+import msgspec
+
+from reconciler.printers.bodies import Finder, at, condition, items, number, path, table, text
+from reconciler.printers.cells import NONE, UNKNOWN, UNSET, created, selector
 from reconciler.printers.columns import columns
-from state.objects import CustomObject
+from state.objects import LabelSelector
+
+#: How many hosts of an Ingress, and how many metrics of an autoscaler, are shown.
+_HOSTS = 3
+_METRICS = 2
 
 
-def _at(value: Any, *path: str) -> Any:
-    """What is at a path of maps; None where there is nothing."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+def _subjects(kind: str) -> Finder:
+    """The names of a binding's subjects of a kind; accounts with their namespaces."""
+
+    def cell(body: dict[str, Any]) -> str:
+        named = [each for each in items(body, "subjects") if at(each, "kind") == kind]
+        return ", ".join(
+            f"{at(each, 'namespace')}/{at(each, 'name')}" if kind == "ServiceAccount" else text(at(each, "name"), "")
+            for each in named
+        )
+
+    return cell
 
 
-def _items(value: Any, *path: str) -> list[Any]:
-    found = _at(value, *path)
-    return found if isinstance(found, list) else []
+def _reference(where: str) -> Finder:
+    """Kind and name of what is referred to."""
+    return lambda body: f"{text(at(body, f'{where}.kind'), '')}/{text(at(body, f'{where}.name'), '')}"
 
 
-def _text(value: Any, absent: str = NONE) -> str:
-    return absent if value is None or value == "" else str(value)
+def _hosts(body: dict[str, Any]) -> str:
+    """The hosts of the first rules that name one; how many more there are is counted in rules, as Kubernetes does."""
+    rules = items(body, "spec.rules")
+    named = [place for place, rule in enumerate(rules) if text(at(rule, "host"), "")][:_HOSTS]
+    hosts = ",".join(str(at(rules[place], "host")) for place in named) or "*"
+    is_cut = len(named) == _HOSTS and named[-1] + 1 < len(rules)
+    return f"{hosts} + {len(rules) - _HOSTS} more..." if is_cut else hosts
 
 
-def _age(obj: CustomObject, now: int) -> str:
-    return since(obj.metadata.creation_timestamp, now)
+def _addresses(body: dict[str, Any]) -> str:
+    points = items(body, "status.loadBalancer.ingress")
+    return ",".join(sorted({text(at(point, "ip") or at(point, "hostname"), "") for point in points} - {""}))
 
 
-def _created(obj: CustomObject, _: int) -> tuple[str, ...]:
-    return (obj.metadata.name, obj.metadata.creation_timestamp or UNKNOWN)
+def _ports(body: dict[str, Any]) -> str:
+    return "80, 443" if items(body, "spec.tls") else "80"
 
 
-def _of_kind(subjects: list[Any], kind: str) -> Iterator[str]:
-    for subject in subjects:
-        if _at(subject, "kind") == kind:
-            namespace = _at(subject, "namespace")
-            name = _text(_at(subject, "name"), "")
-            yield f"{namespace}/{name}" if kind == "ServiceAccount" else name
+def _parameters(body: dict[str, Any]) -> str:
+    parameters = at(body, "spec.parameters")
+    if not parameters:
+        return NONE
+    group = at(parameters, "apiGroup")
+    kind = text(at(parameters, "kind"), "")
+    return f"{kind}{'' if group is None else f'.{group}'}/{text(at(parameters, 'name'), '')}"
 
 
-def _binding(obj: CustomObject, now: int) -> tuple[str, ...]:
-    body = obj.body.value
-    subjects = _items(body, "subjects")
-    return (
-        obj.metadata.name,
-        f"{_text(_at(body, 'roleRef', 'kind'), '')}/{_text(_at(body, 'roleRef', 'name'), '')}",
-        _age(obj, now),
-        *(", ".join(_of_kind(subjects, kind)) for kind in ("User", "Group", "ServiceAccount")),
-    )
+def _pod_selector(body: dict[str, Any]) -> str:
+    try:
+        return selector(msgspec.convert(at(body, "spec.podSelector"), LabelSelector | None))
+    except msgspec.ValidationError:
+        return "<error>"
 
 
-def _ingress(obj: CustomObject, now: int) -> tuple[str, ...]:
-    body = obj.body.value
-    hosts = [_text(_at(rule, "host"), "*") for rule in _items(body, "spec", "rules")]
-    points = _items(body, "status", "loadBalancer", "ingress")
-    return (
-        obj.metadata.name,
-        _text(_at(body, "spec", "ingressClassName")),
-        listed(hosts, "*"),
-        ",".join(_text(_at(point, "ip") or _at(point, "hostname"), "") for point in points),
-        "80, 443" if _items(body, "spec", "tls") else "80",
-        _age(obj, now),
-    )
-
-
-def _ingress_class(obj: CustomObject, now: int) -> tuple[str, ...]:
-    spec = _at(obj.body.value, "spec")
-    parameters = _at(spec, "parameters")
-    kind, group = _text(_at(parameters, "kind"), ""), _at(parameters, "apiGroup")
-    return (
-        obj.metadata.name,
-        _text(_at(spec, "controller"), ""),
-        f"{kind}{f'.{group}' if group else ''}/{_at(parameters, 'name')}" if kind else NONE,
-        _age(obj, now),
-    )
-
-
-def _policy(obj: CustomObject, now: int) -> tuple[str, ...]:
-    selected = _at(obj.body.value, "spec", "podSelector", "matchLabels")
-    return (obj.metadata.name, labels(selected if isinstance(selected, dict) else {}), _age(obj, now))
-
-
-def _autoscaler(obj: CustomObject, now: int) -> tuple[str, ...]:
-    spec, status = _at(obj.body.value, "spec"), _at(obj.body.value, "status")
-    target = _at(spec, "scaleTargetRef")
-    return (
-        obj.metadata.name,
-        f"{_text(_at(target, 'kind'), '')}/{_text(_at(target, 'name'), '')}",
-        _metrics(_items(spec, "metrics"), _items(status, "currentMetrics")),
-        _text(_at(spec, "minReplicas"), UNSET),
-        _text(_at(spec, "maxReplicas"), "0"),
-        _text(_at(status, "currentReplicas"), "0"),
-        _age(obj, now),
-    )
-
-
-def _metrics(specs: list[Any], statuses: list[Any]) -> str:
+def _metrics(body: dict[str, Any]) -> str:
     """What each metric is and is to be; of more than two the number."""
+    specs, statuses = items(body, "spec.metrics"), items(body, "status.currentMetrics")
     told = [_metric(spec, statuses[index] if index < len(statuses) else None) for index, spec in enumerate(specs)]
-    more = f" + {len(told) - _SHOWN} more..." if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more if told else NONE
+    more = f" + {len(told) - _METRICS} more..." if len(told) > _METRICS else ""
+    return ", ".join(told[:_METRICS]) + more if told else NONE
 
 
 def _metric(spec: Any, status: Any) -> str:
-    kind = _text(_at(spec, "type"), "")
+    kind = text(at(spec, "type"), "")
     field = kind[:1].lower() + kind[1:]
-    target, current = _at(spec, field, "target"), _at(status, field, "current")
+    target, current = at(spec, f"{field}.target"), at(status, f"{field}.current")
     if kind in ("Resource", "ContainerResource"):
-        name = _text(_at(spec, field, "name"), "")
-        if _at(target, "averageValue") is not None:
-            now, wanted = _text(_at(current, "averageValue"), UNKNOWN), _text(_at(target, "averageValue"), "")
+        name = text(at(spec, f"{field}.name"), "")
+        if at(target, "averageValue") is not None:
+            now, wanted = text(at(current, "averageValue"), UNKNOWN), text(at(target, "averageValue"), "")
         else:
-            now, wanted = _percent(_at(current, "averageUtilization"), UNKNOWN), "<auto>"
-            wanted = _percent(_at(target, "averageUtilization"), wanted)
+            now = _percent(at(current, "averageUtilization"), UNKNOWN)
+            wanted = _percent(at(target, "averageUtilization"), "<auto>")
         return f"{name}: {now}/{wanted}"
     if kind not in ("External", "Object", "Pods"):
         return "<unknown type>"
-    side = "value" if _at(target, "averageValue") is None else "averageValue"
+    side = "value" if at(target, "averageValue") is None else "averageValue"
     average = " (avg)" if side == "averageValue" and kind != "Pods" else ""
-    return f"{_text(_at(current, side), UNKNOWN)}/{_text(_at(target, side), '')}{average}"
+    return f"{text(at(current, side), UNKNOWN)}/{text(at(target, side), '')}{average}"
 
 
-def _percent(number: Any, missing: str) -> str:
-    return missing if number is None else f"{number}%"
+def _percent(share: Any, missing: str) -> str:
+    return missing if share is None else f"{share}%"
 
 
-def _runtime_class(obj: CustomObject, now: int) -> tuple[str, ...]:
-    return (obj.metadata.name, _text(_at(obj.body.value, "handler"), ""), _age(obj, now))
+def _healthy(where: str) -> Finder:
+    return lambda body: text(at(condition(body, "Healthy", "conditions"), where), "")
 
 
-#: How many metrics of an autoscaler are shown.
-_SHOWN = 2
-_BINDING = columns("NAME,ROLE,AGE", _binding, wide="USERS,GROUPS,SERVICEACCOUNTS")
+def _health(body: dict[str, Any]) -> str:
+    found = condition(body, "Healthy", "conditions")
+    return "Unknown" if found is None else "Healthy" if at(found, "status") == "True" else "Unhealthy"
 
 
-def _component(obj: CustomObject, _: int) -> tuple[str, ...]:
-    found = [each for each in _items(obj.body.value, "conditions") if _at(each, "type") == "Healthy"]
-    healthy = found[0] if found else None
-    word = {"True": "Healthy", "False": "Unhealthy"}.get(_text(_at(healthy, "status"), ""), "Unknown")
-    return (obj.metadata.name, word, _text(_at(healthy, "message"), ""), _text(_at(healthy, "error"), ""))
-
-
-def _scale(obj: CustomObject, now: int) -> tuple[str, ...]:
-    body = obj.body.value
-    wanted, actual = (_text(_at(body, part, "replicas"), "0") for part in ("spec", "status"))
-    return (obj.metadata.name, wanted, actual, _age(obj, now))
-
+_CREATED = columns("Name,Created At:date", created)
+_BINDING = table(
+    "Name,Role,Age,+Users,+Groups,+ServiceAccounts",
+    _reference("roleRef"),
+    *(_subjects(kind) for kind in ("User", "Group", "ServiceAccount")),
+)
 
 PRINTERS = {
-    "ComponentStatus": columns("NAME,STATUS,MESSAGE,ERROR", _component),
-    "ClusterRole.rbac.authorization.k8s.io": columns("NAME,CREATED AT", _created),
+    "ComponentStatus": table("Name,Status,Message,Error", _health, _healthy("message"), _healthy("error")),
+    "ClusterRole.rbac.authorization.k8s.io": _CREATED,
     "ClusterRoleBinding.rbac.authorization.k8s.io": _BINDING,
-    "CustomResourceDefinition.apiextensions.k8s.io": columns("NAME,CREATED AT", _created),
-    "HorizontalPodAutoscaler.autoscaling": columns("NAME,REFERENCE,TARGETS,MINPODS,MAXPODS,REPLICAS,AGE", _autoscaler),
-    "Ingress.networking.k8s.io": columns("NAME,CLASS,HOSTS,ADDRESS,PORTS,AGE", _ingress),
-    "IngressClass.networking.k8s.io": columns("NAME,CONTROLLER,PARAMETERS,AGE", _ingress_class),
-    "NetworkPolicy.networking.k8s.io": columns("NAME,POD-SELECTOR,AGE", _policy),
-    "Role.rbac.authorization.k8s.io": columns("NAME,CREATED AT", _created),
+    "CustomResourceDefinition.apiextensions.k8s.io": _CREATED,
+    "HorizontalPodAutoscaler.autoscaling": table(
+        "Name,Reference,Targets,MinPods,MaxPods,Replicas,Age",
+        _reference("spec.scaleTargetRef"),
+        _metrics,
+        path("spec.minReplicas", UNSET),
+        number("spec.maxReplicas"),
+        number("status.currentReplicas"),
+    ),
+    "Ingress.networking.k8s.io": table(
+        "Name,Class,Hosts,Address,Ports,Age", path("spec.ingressClassName"), _hosts, _addresses, _ports
+    ),
+    "IngressClass.networking.k8s.io": table("Name,Controller,Parameters,Age", path("spec.controller", ""), _parameters),
+    "NetworkPolicy.networking.k8s.io": table("Name,Pod-Selector,Age", _pod_selector),
+    "Role.rbac.authorization.k8s.io": _CREATED,
     "RoleBinding.rbac.authorization.k8s.io": _BINDING,
-    "RuntimeClass.node.k8s.io": columns("NAME,HANDLER,AGE", _runtime_class),
-    "Scale.autoscaling": columns("NAME,DESIRED,AVAILABLE,AGE", _scale),
+    "RuntimeClass.node.k8s.io": table("Name,Handler,Age", path("handler", "")),
+    "Scale.autoscaling": table(
+        "Name,Desired:integer,Available:integer,Age", number("spec.replicas"), number("status.replicas")
+    ),
 }

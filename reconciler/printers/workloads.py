@@ -2,69 +2,57 @@
 
 from __future__ import annotations
 
-from reconciler.printers.cells import NONE, boolean, count, images, labels, selector, since, template_images
-from reconciler.printers.columns import columns
+from reconciler.printers.cells import NONE, UNSET, images, labels, selector, since, template_images
+from reconciler.printers.columns import Cell, columns
 from state.objects import (
     ControllerRevision,
     CronJob,
     DaemonSet,
     Deployment,
     Job,
-    PodTemplate,
     ReplicaSet,
     ReplicationController,
     StatefulSet,
 )
 from state.times import human_duration, parse_time
 
-_IMAGES = "CONTAINERS,IMAGES"
-_IMAGES_AND_SELECTOR = f"{_IMAGES},SELECTOR"
+_IMAGES = "+Containers,+Images"
+_IMAGES_AND_SELECTOR = f"{_IMAGES},+Selector"
 
 
-def _deployment(obj: Deployment, now: int) -> tuple[str, ...]:
+def _deployment(obj: Deployment, _: int) -> tuple[Cell, ...]:
     return (
-        obj.metadata.name,
-        f"{count(obj.status.ready_replicas)}/{count(obj.spec.replicas)}",
-        count(obj.status.updated_replicas),
-        count(obj.status.available_replicas),
-        since(obj.metadata.creation_timestamp, now),
+        f"{obj.status.ready_replicas or 0}/{obj.spec.replicas or 0}",
+        obj.status.updated_replicas or 0,
+        obj.status.available_replicas or 0,
         *template_images(obj.spec.template),
         selector(obj.spec.selector),
     )
 
 
-def _replicas(obj: ReplicaSet | ReplicationController, now: int) -> tuple[str, ...]:
+def _replicas(obj: ReplicaSet | ReplicationController, _: int) -> tuple[Cell, ...]:
     return (
-        obj.metadata.name,
-        count(obj.spec.replicas),
-        count(obj.status.replicas),
-        count(obj.status.ready_replicas),
-        since(obj.metadata.creation_timestamp, now),
+        obj.spec.replicas or 0,
+        obj.status.replicas or 0,
+        obj.status.ready_replicas or 0,
         *template_images(obj.spec.template),
         selector(obj.spec.selector) if isinstance(obj, ReplicaSet) else labels(obj.spec.selector),
     )
 
 
-def _stateful_set(obj: StatefulSet, now: int) -> tuple[str, ...]:
-    return (
-        obj.metadata.name,
-        f"{count(obj.status.ready_replicas)}/{count(obj.spec.replicas)}",
-        since(obj.metadata.creation_timestamp, now),
-        *template_images(obj.spec.template),
-    )
+def _stateful_set(obj: StatefulSet, _: int) -> tuple[Cell, ...]:
+    return (f"{obj.status.ready_replicas or 0}/{obj.spec.replicas or 0}", *template_images(obj.spec.template))
 
 
-def _daemon_set(obj: DaemonSet, now: int) -> tuple[str, ...]:
+def _daemon_set(obj: DaemonSet, _: int) -> tuple[Cell, ...]:
     status = obj.status
     return (
-        obj.metadata.name,
-        count(status.desired_number_scheduled),
-        count(status.current_number_scheduled),
-        count(status.number_ready),
-        count(status.updated_number_scheduled),
-        count(status.number_available),
+        status.desired_number_scheduled or 0,
+        status.current_number_scheduled or 0,
+        status.number_ready or 0,
+        status.updated_number_scheduled or 0,
+        status.number_available or 0,
         labels(obj.spec.template.spec.node_selector),
-        since(obj.metadata.creation_timestamp, now),
         *template_images(obj.spec.template),
         selector(obj.spec.selector),
     )
@@ -81,10 +69,11 @@ def _job_status(job: Job) -> str:
 
 
 def _completions(job: Job) -> str:
+    succeeded = job.status.succeeded or 0
     if job.spec.completions is not None:
-        return f"{count(job.status.succeeded)}/{job.spec.completions}"
+        return f"{succeeded}/{job.spec.completions}"
     parallelism = job.spec.parallelism or 0
-    return f"{count(job.status.succeeded)}/1{f' of {parallelism}' if parallelism > 1 else ''}"
+    return f"{succeeded}/1{f' of {parallelism}' if parallelism > 1 else ''}"
 
 
 def _job_duration(job: Job, now: int) -> str:
@@ -94,56 +83,57 @@ def _job_duration(job: Job, now: int) -> str:
     return human_duration((now if end is None else parse_time(end)) - parse_time(start))
 
 
-def _job(obj: Job, now: int) -> tuple[str, ...]:
+def _job(obj: Job, now: int) -> tuple[Cell, ...]:
     return (
-        obj.metadata.name,
         _job_status(obj),
         _completions(obj),
         _job_duration(obj, now),
-        since(obj.metadata.creation_timestamp, now),
         *template_images(obj.spec.template),
         selector(obj.spec.selector),
     )
 
 
-def _cron_job(obj: CronJob, now: int) -> tuple[str, ...]:
+def _cron_job(obj: CronJob, now: int) -> tuple[Cell, ...]:
     job, last = obj.spec.job_template.spec, obj.status.last_schedule_time
     return (
-        obj.metadata.name,
         obj.spec.schedule,
         obj.spec.time_zone or NONE,
-        boolean(obj.spec.suspend, "<unset>"),
-        str(len(obj.status.active)),
+        UNSET if obj.spec.suspend is None else str(obj.spec.suspend),
+        len(obj.status.active),
         since(last, now) if last else NONE,
-        since(obj.metadata.creation_timestamp, now),
         *images(job.template.spec.containers),
         selector(job.selector),
     )
 
 
-def _controller_revision(obj: ControllerRevision, now: int) -> tuple[str, ...]:
+def _controller_revision(obj: ControllerRevision, _: int) -> tuple[Cell, ...]:
     owner = next((item for item in obj.metadata.owner_references if item.controller), None)
     controller = NONE
     if owner is not None:
         group = owner.api_version.rpartition("/")[0]
-        controller = f"{owner.kind.lower()}{f'.{group}' if group else ''}/{owner.name}"
-    return (obj.metadata.name, controller, str(obj.revision), since(obj.metadata.creation_timestamp, now))
+        controller = f"{owner.kind}{f'.{group}' if group else ''}".lower() + f"/{owner.name}"
+    return (controller, obj.revision)
 
 
-def _pod_template(obj: PodTemplate, now: int) -> tuple[str, ...]:  # noqa: ARG001 - it shows no age
-    return (obj.metadata.name, *template_images(obj.template), labels(obj.template.metadata.labels))
-
+_REPLICAS = columns(f"Name,Desired:integer,Current:integer,Ready:integer,Age,{_IMAGES_AND_SELECTOR}", _replicas)
 
 PRINTERS = {
-    "ControllerRevision": columns("NAME,CONTROLLER,REVISION,AGE", _controller_revision),
-    "CronJob": columns("NAME,SCHEDULE,TIMEZONE,SUSPEND,ACTIVE,LAST SCHEDULE,AGE", _cron_job, wide=_IMAGES_AND_SELECTOR),
-    "DaemonSet": columns(
-        "NAME,DESIRED,CURRENT,READY,UP-TO-DATE,AVAILABLE,NODE SELECTOR,AGE", _daemon_set, wide=_IMAGES_AND_SELECTOR
+    "ControllerRevision": columns("Name,Controller,Revision,Age", _controller_revision),
+    "CronJob": columns(
+        "Name,Schedule,Timezone,Suspend:boolean,Active:integer,Last Schedule,Age," + _IMAGES_AND_SELECTOR, _cron_job
     ),
-    "Deployment": columns("NAME,READY,UP-TO-DATE,AVAILABLE,AGE", _deployment, wide=_IMAGES_AND_SELECTOR),
-    "Job": columns("NAME,STATUS,COMPLETIONS,DURATION,AGE", _job, wide=_IMAGES_AND_SELECTOR, coloured="STATUS"),
-    "PodTemplate": columns("NAME,CONTAINERS,IMAGES,POD LABELS", _pod_template),
-    "ReplicaSet": columns("NAME,DESIRED,CURRENT,READY,AGE", _replicas, wide=_IMAGES_AND_SELECTOR),
-    "ReplicationController": columns("NAME,DESIRED,CURRENT,READY,AGE", _replicas, wide=_IMAGES_AND_SELECTOR),
-    "StatefulSet": columns("NAME,READY,AGE", _stateful_set, wide=_IMAGES),
+    "DaemonSet": columns(
+        "Name,Desired:integer,Current:integer,Ready:integer,Up-to-date:integer,Available:integer,Node Selector,Age,"
+        + _IMAGES_AND_SELECTOR,
+        _daemon_set,
+    ),
+    "Deployment": columns("Name,Ready,Up-to-date,Available,Age," + _IMAGES_AND_SELECTOR, _deployment),
+    "Job": columns("Name,Status,Completions,Duration,Age," + _IMAGES_AND_SELECTOR, _job, coloured="Status"),
+    "PodTemplate": columns(
+        "Name,Containers,Images,Pod Labels",
+        lambda obj, _: (*template_images(obj.template), labels(obj.template.metadata.labels)),
+    ),
+    "ReplicaSet": _REPLICAS,
+    "ReplicationController": _REPLICAS,
+    "StatefulSet": columns("Name,Ready,Age," + _IMAGES, _stateful_set),
 }
