@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reconciler.apiserver.resource_tables import UNTYPED
 from reconciler.cli import exits
 from reconciler.live.client import Client, NotRunningError, stored
 from reconciler.live.directory import StateDirectory
@@ -21,9 +22,17 @@ _ALL = (
     "Deployment",
     "ReplicaSet",
     "StatefulSet",
+    "HorizontalPodAutoscaler.autoscaling",
     "CronJob",
     "Job",
 )
+#: Built-in kinds without a type, by whatever kubectl calls them.
+_UNTYPED = {
+    word: f"{kind}.{version.partition('/')[0]}"
+    for version, resources in reversed(UNTYPED.items())
+    for plural, kind, _, short in resources
+    for word in (plural, kind.lower(), *short.split())
+}
 
 
 class Cluster:
@@ -69,11 +78,12 @@ def kinds_of(word: str, snapshot: Snapshot) -> list[str]:
             found += _ALL
         elif kind is not None:
             found.append(kind.name)
+        elif part.lower() in _UNTYPED:
+            found.append(_UNTYPED[part.lower()])
         else:
             carried = [name for name in snapshot.kinds if name not in KINDS and _is_called(name, part)]
             if not carried:
-                msg = f"the server doesn't have a resource type {part!r}"
-                raise StateError(msg)
+                raise StateError(f'the server doesn\'t have a resource type "{part}"')
             found += carried
     return list(dict.fromkeys(found))
 
@@ -92,8 +102,7 @@ def targets(words: Sequence[str], namespace: str, snapshot: Snapshot) -> list[Ke
     if any("/" in word for word in words):
         pairs = [word.partition("/") for word in words]
         if not all(kind and name for kind, _, name in pairs):
-            msg = "expected TYPE/NAME for every object, or TYPE NAME..."
-            raise StateError(msg)
+            raise StateError("expected TYPE/NAME for every object, or TYPE NAME...")
         named = [(kind, name) for kind, _, name in pairs]
     else:
         named = [(words[0], name) for name in words[1:]]
@@ -116,8 +125,7 @@ def require(key: Key, snapshot: Snapshot) -> AnyObject:
     obj = snapshot.get(key)
     if obj is None:
         plural = KINDS[key.kind].plural if key.kind in KINDS else key.kind.lower()
-        msg = f'{plural} "{key.name}" not found'
-        raise StateError(msg)
+        raise StateError(f'{plural} "{key.name}" not found')
     return obj
 
 

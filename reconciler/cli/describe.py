@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.cli.describe_pods import container, volume
 from reconciler.cli.get import events_of
-from reconciler.cli.printers import pod_state
 from reconciler.cli.tables import Table, escape, render
 from reconciler.cli.texts import NONE, Fields, Value, amounts, lines_of, pairs
+from reconciler.live.events import last_seen, times
+from reconciler.printers import pod_state, since
+from reconciler.printers.cells import access_modes
 from state import selectors
 from state.dump import dump
 from state.objects import (
@@ -24,11 +27,12 @@ from state.objects import (
     Pod,
     ReplicaSet,
     ReplicationController,
+    Secret,
     Service,
+    controller_of,
     kind_key,
 )
 from state.snapshot import Key, Snapshot
-from state.times import human_duration, parse_time
 from state.workspace import controller_uid
 
 _SERVICE_NAME = "kubernetes.io/service-name"
@@ -54,7 +58,7 @@ def _metadata(obj: AnyObject) -> Fields:
         fields.append(("Created", meta.creation_timestamp))
     if meta.deletion_timestamp:
         fields.append(("Terminating", f"until {meta.deletion_timestamp} at the latest"))
-    owner = next((ref for ref in meta.owner_references if ref.controller), None)
+    owner = controller_of(obj)
     if owner is not None:
         fields.append(("Controlled By", f"{owner.kind}/{owner.name}"))
     return fields
@@ -68,10 +72,9 @@ def _events(obj: AnyObject, snapshot: Snapshot, now: int) -> Value:
 
 
 def _event(event: Event, now: int) -> tuple[str, ...]:
-    age = human_duration(now - parse_time(event.last_timestamp)) if event.last_timestamp else ""
-    if (event.count or 1) > 1 and event.first_timestamp:
-        age = f"{age} (x{event.count} over {human_duration(now - parse_time(event.first_timestamp))})"
-    source = (event.source.component if event.source is not None else None) or ""
+    first = since(event.event_time or event.first_timestamp, now)
+    age = first if times(event) == 1 else f"{since(last_seen(event), now)} (x{times(event)} over {first})"
+    source = (event.source.component if event.source is not None else None) or event.reporting_component or ""
     return (event.type or "", event.reason or "", age, source, event.message or "")
 
 
@@ -248,7 +251,7 @@ def _claim(obj: PersistentVolumeClaim, snapshot: Snapshot) -> Fields:
         ("Volume", obj.spec.volume_name or ""),
         ("Finalizers", "[" + " ".join(obj.metadata.finalizers) + "]"),
         ("Capacity", str(obj.status.capacity.get("storage", ""))),
-        ("Access Modes", ",".join(obj.status.access_modes or obj.spec.access_modes)),
+        ("Access Modes", access_modes(obj.status.access_modes or obj.spec.access_modes)),
         ("VolumeMode", obj.spec.volume_mode or ""),
         ("Used By", ", ".join(users) or NONE),
     ]
@@ -266,10 +269,16 @@ def _volume(obj: PersistentVolume, _: Snapshot) -> Fields:
         ("Status", obj.status.phase or ""),
         ("Claim", f"{ref.namespace}/{ref.name}" if ref is not None else ""),
         ("Reclaim Policy", obj.spec.persistent_volume_reclaim_policy or ""),
-        ("Access Modes", ",".join(obj.spec.access_modes)),
+        ("Access Modes", access_modes(obj.spec.access_modes)),
         ("Capacity", str(obj.spec.capacity.get("storage", ""))),
         ("Source", source or NONE),
     ]
+
+
+def _secret(obj: Secret, _: Snapshot) -> Fields:
+    """How much there is, and nothing of it."""
+    data = [(name, f"{len(b64decode(obj.data[name]))} bytes") for name in sorted(obj.data)]
+    return [("Type", obj.type or "Opaque"), ("Data", data or NONE)]
 
 
 def _anything(obj: AnyObject, _: Snapshot) -> Fields:
@@ -300,5 +309,6 @@ _KINDS: dict[str, Callable[[Any, Snapshot], Fields]] = {
     "Pod": _pod,
     "ReplicaSet": _replica_set,
     "ReplicationController": _replica_set,
+    "Secret": _secret,
     "Service": _service,
 }

@@ -12,7 +12,7 @@ import click
 
 from reconciler.cli import exits
 from reconciler.cli.cluster import Cluster, kinds_of, listed, require, targets
-from reconciler.cli.options import Duration, common, no_headers, output
+from reconciler.cli.options import Duration, common, manifests, no_headers, output
 from reconciler.cli.printers import object_name, object_table
 from reconciler.cli.results import show_tables
 from reconciler.cli.stores import StoreChoice, state_dir_option, store_options
@@ -30,16 +30,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
         "reconciler up -f web.yaml --kubeconfig web.kubeconfig"
     )
 )
-@click.option(
-    "-f",
-    "--filename",
-    "names",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=str, allow_dash=True),
-    metavar="FILE|DIR|-",
-    help="Manifests to run: YAML or JSON, directories with all below them, - for stdin. Repeatable.",
-)
+@manifests("names", "run", required=True)
 @state_dir_option
 @store_options("STATE-DIR/state.db")
 @click.option(

@@ -93,8 +93,7 @@ def _pod(obj: AnyObject, snapshot: Snapshot) -> Pod:
     elif isinstance(obj, Deployment | ReplicaSet | StatefulSet | DaemonSet | Job) and obj.spec.selector is not None:
         selector = selectors.from_object(obj.spec.selector)
     else:
-        msg = f"{Key.of(obj)} has no pods of its own: expected a pod or a workload"
-        raise StateError(msg)
+        raise StateError(f"{Key.of(obj)} has no pods of its own: expected a pod or a workload")
     pods = [
         pod
         for pod in snapshot.objects("Pod")
@@ -103,8 +102,7 @@ def _pod(obj: AnyObject, snapshot: Snapshot) -> Pod:
         and selector.matches(pod.metadata.labels)
     ]
     if not pods:
-        msg = f"{Key.of(obj)} has no pods"
-        raise StateError(msg)
+        raise StateError(f"{Key.of(obj)} has no pods")
     pods.sort(key=lambda pod: (pod.metadata.deletion_timestamp is not None, not pod.status.container_statuses))
     if len(pods) > 1:
         exits.warning(f"found {len(pods)} pods, using pod/{pods[0].metadata.name}")

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -16,6 +16,7 @@ from reconciler.cli.inputs import Inputs
 from state.times import SECOND, TimeError, parse_duration, parse_time
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+_PATH = click.Path(path_type=str, allow_dash=True)
 
 
 class Duration(click.ParamType[int]):
@@ -81,17 +82,14 @@ def no_headers(command: FunctionT) -> FunctionT:
     return click.option("--no-headers", is_flag=True, help="Tables without their headers.")(command)
 
 
-_PATH = click.Path(path_type=str, allow_dash=True)
+def manifests(name: str, purpose: str, **more: Any) -> Callable[[FunctionT], FunctionT]:
+    """The option ``-f``: files to read; ``purpose`` is what they are read for."""
+    text = f"Manifests to {purpose}: YAML or JSON, directories with all below them, - for stdin. Repeatable."
+    return click.option("-f", "--filename", name, multiple=True, type=_PATH, metavar="FILE|DIR|-", help=text, **more)
+
+
 _INPUTS = (
-    click.option(
-        "-f",
-        "--filename",
-        "desired",
-        multiple=True,
-        type=_PATH,
-        metavar="FILE|DIR|-",
-        help="Manifests to apply: YAML or JSON, directories with all below them, - for stdin. Repeatable.",
-    ),
+    manifests("desired", "apply"),
     click.option(
         "--observed",
         multiple=True,
@@ -123,7 +121,7 @@ _INPUTS = (
     ),
     click.option(
         "--scheduler-config",
-        type=click.Path(path_type=str, allow_dash=True),
+        type=_PATH,
         metavar="FILE|-",
         help="A KubeSchedulerConfiguration: profiles, plugins and their weights.  [default: the default profile]",
     ),
@@ -133,16 +131,23 @@ _INPUTS = (
 )
 
 
-def inputs(command: FunctionT) -> FunctionT:
-    """The options about manifests, cluster and time; the command gets them as ``inputs``."""
+def gathered(name: str, record: type, options: Sequence[Callable[..., Any]]) -> Callable[[FunctionT], FunctionT]:
+    """Adds options to a command. It gets what they are given as a record of that name, which has a field for each."""
 
-    @functools.wraps(command)
-    def with_inputs(**options: Any) -> Any:
-        given = {name: options.pop(name) for name in Inputs.__annotations__}
-        return command(inputs=Inputs(**given), **options)
+    def add(command: FunctionT) -> FunctionT:
+        @functools.wraps(command)
+        def with_record(**given: Any) -> Any:
+            fields = {field: given.pop(field) for field in record.__annotations__}
+            return command(**{name: record(**fields)}, **given)
 
-    wrapped: Any = with_inputs
-    for option in reversed(_INPUTS):
-        wrapped = option(wrapped)
-    typed: FunctionT = wrapped
-    return typed
+        wrapped: Any = with_record
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        typed: FunctionT = wrapped
+        return typed
+
+    return add
+
+
+#: The options about manifests, cluster and time; the command gets them as ``inputs``.
+inputs = gathered("inputs", Inputs, _INPUTS)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.cli.tables import Table
-from reconciler.printers import PodState, pod_state, printer_of
+from reconciler.printers import printer_of
 from state.objects import AnyObject, kind_key
-
-__all__ = ["PodState", "object_name", "object_table", "object_tables", "pod_state"]
 
 
 def object_name(obj: AnyObject) -> str:
@@ -30,11 +28,11 @@ def object_table(
         kinds: the kind before the name, as where several kinds are listed.
     """
     printer = printer_of(kind_key(objects[0]))
-    shown = [place for place, header in enumerate(printer.headers) if wide or header not in printer.wide]
+    shown = [place for place, column in enumerate(printer.all) if wide or not column.is_wide]
     names = printer.headers.index("NAME")
     rows = []
     for obj in objects:
-        cells = list(printer.cells(obj, now))
+        cells = printer.texts(obj, now)
         if kinds:
             cells[names] = f"{object_name(obj).partition('/')[0]}/{cells[names]}"
         row = tuple(cells[place] for place in shown)

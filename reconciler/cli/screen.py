@@ -6,7 +6,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 import click
@@ -18,6 +17,7 @@ from rich.text import Text
 from reconciler.cli.printers import object_table
 from reconciler.cli.tables import Table, escape, render
 from reconciler.drivers.network.base import ServiceStatus
+from reconciler.live.events import times
 from reconciler.live.loop import subject
 from state.objects import AnyObject, Event, Service
 from state.snapshot import Key, Snapshot
@@ -37,9 +37,7 @@ class Lines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is held."""
 
     def say(self, text: str) -> None:
@@ -49,8 +47,8 @@ class Lines:
     def events(self, events: Sequence[Event]) -> None:
         """Prints each."""
         for event in events:
-            times = f" (x{event.count})" if (event.count or 1) > 1 else ""
-            self._print(event.type or "", f"{event.reason}  {subject(event)}  {event.message}{times}")
+            often = f" (x{times(event)})" if times(event) > 1 else ""
+            self._print(event.type or "", f"{event.reason}  {subject(event)}  {event.message}{often}")
 
     def state(self, snapshot: Snapshot, services: Sequence[ServiceStatus], now: int) -> None:
         """Prints what is new about services."""
@@ -86,9 +84,7 @@ class Screen:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
 

@@ -4,7 +4,6 @@ named as kube-apiserver's and kube-controller-manager's.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.options import Duration
+from reconciler.cli.options import Duration, gathered
 from reconciler.live.directory import DEFAULT
 from state.times import SECOND
 
@@ -25,6 +24,21 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 #: Revisions of history that a store keeps at most: for watches that come back, and for lists page by page.
 KEEP = 20_000
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_FILES = (
+    ("cafile", "Who vouches for etcd: it is spoken to over TLS."),
+    ("certfile", "The certificate shown to etcd."),
+    ("keyfile", "Its key."),
+)
+_TERMS = (
+    (
+        "lease-duration",
+        "15s",
+        "Of several servers on one etcd, one runs the controllers. Another takes over after this time.",
+    ),
+    ("renew-deadline", "10s", "After this time without etcd it stops to act."),
+    ("retry-period", "2s", "How often it renews its lease, and others look."),
+)
+_DURATION: dict[str, Any] = {"type": Duration(), "show_default": True, "metavar": "DURATION"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,54 +106,11 @@ def state_dir_option(command: FunctionT) -> FunctionT:
 
 def store_options(file: str) -> Callable[[FunctionT], FunctionT]:
     """The options; the command gets them as ``chosen``. ``file`` is where the state is by default, as users read it."""
-    options = (
-        click.option(
-            "--store",
-            default="",
-            metavar="URL",
-            help=f"memory:, sqlite:PATH or etcd://HOST:PORT[,…].  [default: sqlite:{file}]",
-        ),
-        click.option(
-            "--etcd-cafile", type=_FILE, metavar="FILE", help="Who vouches for etcd: it is spoken to over TLS."
-        ),
-        click.option("--etcd-certfile", type=_FILE, metavar="FILE", help="The certificate shown to etcd."),
-        click.option("--etcd-keyfile", type=_FILE, metavar="FILE", help="Its key."),
-        click.option(
-            "--leader-elect-lease-duration",
-            type=Duration(),
-            default="15s",
-            show_default=True,
-            metavar="DURATION",
-            help="Of several servers on one etcd, one runs the controllers. Another takes over after this time.",
-        ),
-        click.option(
-            "--leader-elect-renew-deadline",
-            type=Duration(),
-            default="10s",
-            show_default=True,
-            metavar="DURATION",
-            help="After this time without etcd it stops to act.",
-        ),
-        click.option(
-            "--leader-elect-retry-period",
-            type=Duration(),
-            default="2s",
-            show_default=True,
-            metavar="DURATION",
-            help="How often it renews its lease, and others look.",
-        ),
-    )
-
-    def add(command: FunctionT) -> FunctionT:
-        @functools.wraps(command)
-        def with_choice(**given: Any) -> Any:
-            chosen = StoreChoice(**{name: given.pop(name) for name in StoreChoice.__slots__})
-            return command(chosen=chosen, **given)
-
-        wrapped: Any = with_choice
-        for option in reversed(options):
-            wrapped = option(wrapped)
-        typed: FunctionT = wrapped
-        return typed
-
-    return add
+    text = f"memory:, sqlite:PATH or etcd://HOST:PORT[,…].  [default: sqlite:{file}]"
+    options = [click.option("--store", default="", metavar="URL", help=text)]
+    options += [click.option(f"--etcd-{name}", type=_FILE, metavar="FILE", help=text) for name, text in _FILES]
+    options += [
+        click.option(f"--leader-elect-{name}", default=default, help=text, **_DURATION)
+        for name, default, text in _TERMS
+    ]
+    return gathered("chosen", StoreChoice, options)

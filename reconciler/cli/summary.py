@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Note, Update, UpdateStatus
-from state.objects import AnyObject, PersistentVolumeClaim, Pod, find_kind
+from state.objects import AnyObject, PersistentVolumeClaim, Pod, controller_of, find_kind
 from state.snapshot import Key, Snapshot
 
 #: More lines than this that differ in nothing but the name become one.
@@ -121,11 +121,8 @@ def _object(said: Said, snapshot: Snapshot) -> AnyObject | None:
 
 
 def _owner(obj: AnyObject | None) -> Key | None:
-    references = () if obj is None else obj.metadata.owner_references
-    for owner in references:
-        if owner.controller and obj is not None:
-            return Key(owner.kind, obj.metadata.namespace, owner.name)
-    return None
+    owner = None if obj is None else controller_of(obj)
+    return None if obj is None or owner is None else Key(owner.kind, obj.metadata.namespace, owner.name)
 
 
 def _whys(group: Sequence[Said]) -> str:

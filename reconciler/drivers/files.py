@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 #: Names that are one path component and nothing else: no separator, not hidden, not "..".
@@ -73,17 +74,25 @@ def remove_tree(path: Path) -> None:
 class DirectoryLock:
     """Ownership of a directory by one process. The kernel ends it with the process, however that dies.
 
+    A directory that somebody has is waited for, ``patience`` seconds.
+
     Raises:
         BlockingIOError: another process (or another owner in this one) has it; the message names the directory.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patience: float = 0.0) -> None:
+        end = time.monotonic() + patience
         self._descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise BlockingIOError(error.errno, "another process uses this directory", str(directory)) from error
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() < end:
+                    time.sleep(patience / 100)
+                    continue
+                os.close(self._descriptor)
+                raise BlockingIOError(error.errno, "another process uses this directory", str(directory)) from error
+            return
 
     def release(self) -> None:
         """Lets another process have it. Releasing twice is fine."""

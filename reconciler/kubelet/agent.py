@@ -22,7 +22,7 @@ from reconciler.drivers.storage.base import StorageDriver
 from reconciler.kubelet import tasks
 from reconciler.kubelet.entries import Entry, apply_outcome, differs, order_of, orphan
 from reconciler.kubelet.hands import Hands, address
-from reconciler.kubelet.objects import NamespaceServices, Nodes, World
+from reconciler.kubelet.objects import World
 from reconciler.kubelet.tasks import Task
 from reconciler.kubelet.workers import Workers
 from reconciler.volumes import PodVolumes, VolumeHost
@@ -135,7 +135,7 @@ class Kubelet:
         period. ``now`` is in microseconds since the epoch.
         """
         result = SyncResult()
-        world = World(tables, NamespaceServices(tables), Nodes(tables).allocatable, now)
+        world = World(tables, now)
         touched = self._accept(pods, now)
         touched |= self._observe_runtime()
         touched |= self._observe_objects(world, result)
@@ -166,8 +166,7 @@ class Kubelet:
 
         Returns the pods to ask about again; those about which nothing is left to be done now are ``settled``.
         """
-        nodes = Nodes(world.tables)
-        views = [self._view(entry, nodes) for entry in entries]
+        views = [self._view(entry, world) for entry in entries]
         again: set[str] = set()
         for entry, decision in zip(entries, self._rules.decide(views, world.now), strict=True):
             view, uid = decision.view, entry.pod.metadata.uid
@@ -222,7 +221,7 @@ class Kubelet:
             if not watched.pods:
                 del self._watched[key]
 
-    def _view(self, entry: Entry, nodes: Nodes) -> PodView:
+    def _view(self, entry: Entry, world: World) -> PodView:
         pod, runtime = entry.pod, self._runtime
         uid = pod.metadata.uid
         listed = runtime.list_pod_sandboxes(uid)
@@ -238,7 +237,7 @@ class Kubelet:
             containers=runtime.list_containers(uid),
             removed=entry.removed,
             runtime=runtime.name,
-            host_ip=nodes.address(pod.spec.node_name or ""),
+            host_ip=world.address(pod.spec.node_name or ""),
             has_image=self._has_image,
         )
 
@@ -332,9 +331,8 @@ class Kubelet:
             if value is not watched.value:
                 watched.value = value
                 touched |= watched.pods
-        nodes = Nodes(world.tables)
         for entry in self._sorted(touched):
-            view = self._view(entry, nodes)
+            view = self._view(entry, world)
             if view.memory.waiting is not None and view.memory.waiting.until is None:
                 view.remember(waiting=None)
             for name, memory in view.memory.containers.items():

@@ -78,8 +78,7 @@ def _response(connection: socket.socket) -> bytes | None:
         length = int.from_bytes(head[:3])
         kind, flags, stream = struct.unpack(">BBI", head[3:])
         if length > _MAX_FRAME:
-            msg = "the answer is no HTTP/2"
-            raise ConnectionError(msg)
+            raise ConnectionError("the answer is no HTTP/2")
         payload = _read(connection, length)
         if kind == _SETTINGS and not flags & _ACK:
             connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
@@ -98,8 +97,7 @@ def _read(connection: socket.socket, count: int) -> bytes:
     while len(data) < count:
         chunk = connection.recv(count - len(data))
         if not chunk:
-            msg = "the server closed the connection"
-            raise ConnectionError(msg)
+            raise ConnectionError("the server closed the connection")
         data += chunk
     return data
 

@@ -5,7 +5,6 @@ Every operation may be repeated: drivers are idempotent. One that fails says so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.drivers.network.base import NetworkDriver, NetworkError, PodRef
@@ -53,25 +52,41 @@ class Hands:
         self._log_root = log_root
         #: The host paths of the volumes of pods that were started.
         self._mounted: dict[str, dict[str, str]] = {}
-        self._verbs: dict[type[Operation], Callable[[PodView, Operation, World], Report]] = {
-            records.StartPod: self._start_pod,
-            records.PullImage: self._pull_image,
-            records.RunContainer: self._run_container,
-            records.RunHook: self._run_hook,
-            records.StopContainer: self._stop_container,
-            records.RemoveContainer: self._remove_container,
-            records.StopSandbox: self._stop_sandbox,
-            records.RemoveSandbox: self._remove_sandbox,
-            records.CleanUp: self._clean_up,
-        }
 
     def execute(self, view: PodView, operation: Operation, world: World) -> Report:
         """Does it. An error of a driver is in the report; any other is a fault of this program and is raised."""
         try:
-            return self._verbs[type(operation)](view, operation, world)
+            return self._do(view, operation, world) or Report([])
         except (RuntimeDriverError, NetworkError, StorageError, OSError) as error:
             text = f"{operation.verb}: {error}"
             return Report([pod_event(view, "FailedSync", text, warning=True)], retry_at=world.now + RETRY)
+
+    def _do(self, view: PodView, operation: Operation, world: World) -> Report | None:
+        """Does it; None is a report of nothing."""
+        match operation:
+            case records.StartPod():
+                return self._start_pod(view, operation, world)
+            case records.RunContainer():
+                return self._run_container(view, operation, world)
+            case records.PullImage():
+                uid, doing = view.pod.metadata.uid, tasks.Pull(operation.image)
+                self._workers.start(Task(uid, operation.container, "", "pull", doing, attempt=operation.attempt))
+            case records.RunHook():
+                self._run_hook(view, operation)
+            case records.StopContainer():
+                self._runtime.stop_container(operation.id, operation.timeout)
+            case records.RemoveContainer():
+                self._runtime.remove_container(operation.id)
+            case records.StopSandbox():
+                self._runtime.stop_pod_sandbox(operation.id)
+                self._give_up(view)
+            case records.RemoveSandbox():
+                self._runtime.remove_pod_sandbox(operation.id)
+            case records.CleanUp():
+                self._clean_up(view)
+            case _:
+                raise TypeError(f"no operation: {operation}")
+        return None
 
     def refresh_volumes(self, view: PodView, world: World) -> Report:
         """Writes volumes of ConfigMaps and Secrets anew, as far as these changed."""
@@ -85,8 +100,7 @@ class Hands:
 
     # -- the pod -----------------------------------------------------------------------------------------------------
 
-    def _start_pod(self, view: PodView, operation: Operation, world: World) -> Report:
-        assert isinstance(operation, records.StartPod)
+    def _start_pod(self, view: PodView, operation: records.StartPod, world: World) -> Report:
         pod = view.pod
         meta = pod.metadata
         try:
@@ -107,28 +121,12 @@ class Hands:
         outcomes.pod_started(view)
         return Report([])
 
-    def _stop_sandbox(self, view: PodView, operation: Operation, world: World) -> Report:
-        del world
-        assert isinstance(operation, records.StopSandbox)
-        self._runtime.stop_pod_sandbox(operation.id)
-        self._give_up(view)
-        return Report([])
-
-    def _remove_sandbox(self, view: PodView, operation: Operation, world: World) -> Report:
-        del view, world
-        assert isinstance(operation, records.RemoveSandbox)
-        self._runtime.remove_pod_sandbox(operation.id)
-        return Report([])
-
-    def _clean_up(self, view: PodView, operation: Operation, world: World) -> Report:
-        del operation, world
-        uid = view.pod.metadata.uid
+    def _clean_up(self, view: PodView) -> None:
         for sandbox in view.sandboxes:
             self._runtime.remove_pod_sandbox(sandbox.id)
         self._give_up(view)
-        self._volumes.remove(uid)
+        self._volumes.remove(view.pod.metadata.uid)
         view.remember(cleaned=True)
-        return Report([])
 
     def _give_up(self, view: PodView) -> None:
         """Takes back what others may need: the address, and volumes that are not the pod's own."""
@@ -141,29 +139,13 @@ class Hands:
 
     # -- containers --------------------------------------------------------------------------------------------------
 
-    def _pull_image(self, view: PodView, operation: Operation, world: World) -> Report:
-        del world
-        assert isinstance(operation, records.PullImage)
-        self._workers.start(
-            Task(
-                pod_uid=view.pod.metadata.uid,
-                container=operation.container,
-                instance="",
-                purpose="pull",
-                doing=tasks.Pull(operation.image),
-                attempt=operation.attempt,
-            )
-        )
-        return Report([])
-
-    def _run_container(self, view: PodView, operation: Operation, world: World) -> Report:
-        assert isinstance(operation, records.RunContainer)
+    def _run_container(self, view: PodView, operation: records.RunContainer, world: World) -> Report:
         name, sandbox = operation.container, view.sandbox
         assert sandbox is not None
         container = spec_of(view.pod, name)
         events = []
         if view.remembered(name).pulled != operation.attempt:
-            events += outcomes.image_present(view, container.image or "")
+            events += outcomes.image_present(view, container)
         try:
             pod = with_addresses(view)
             namespace = pod.metadata.namespace
@@ -207,9 +189,7 @@ class Hands:
             self._mounted[uid] = self._volumes.mount(with_addresses(view), world.tables, world.allocatable(_node(view)))
         return self._mounted[uid]
 
-    def _run_hook(self, view: PodView, operation: Operation, world: World) -> Report:
-        del world
-        assert isinstance(operation, records.RunHook)
+    def _run_hook(self, view: PodView, operation: records.RunHook) -> None:
         container = spec_of(view.pod, operation.container)
         lifecycle = container.lifecycle
         handler = None
@@ -225,19 +205,6 @@ class Hands:
                 timeout=operation.timeout,
             )
         )
-        return Report([])
-
-    def _stop_container(self, view: PodView, operation: Operation, world: World) -> Report:
-        del view, world
-        assert isinstance(operation, records.StopContainer)
-        self._runtime.stop_container(operation.id, operation.timeout)
-        return Report([])
-
-    def _remove_container(self, view: PodView, operation: Operation, world: World) -> Report:
-        del view, world
-        assert isinstance(operation, records.RemoveContainer)
-        self._runtime.remove_container(operation.id)
-        return Report([])
 
 
 def spec_of(pod: Pod, name: str) -> Container:

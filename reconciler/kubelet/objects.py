@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 
 from rules.kubelet.environment import Tables
 from state.objects import Node, Quantity, Service
 
 
-@dataclass(slots=True)
 class World:
     """What operations need to know beside the pod: the objects there are, and the time (µs)."""
 
-    tables: Tables
-    services: Callable[[str], Iterable[Service]]
-    allocatable: Callable[[str], Mapping[str, Quantity]]
-    now: int
+    def __init__(self, tables: Tables, now: int) -> None:
+        self.tables = tables
+        self.now = now
 
+    @cached_property
+    def _services(self) -> dict[str, list[Service]]:
+        by_namespace: dict[str, list[Service]] = {}
+        for service in self.tables("Service").values():
+            if isinstance(service, Service):
+                by_namespace.setdefault(service.metadata.namespace, []).append(service)
+        return by_namespace
 
-class NamespaceServices:
-    """The Services whose addresses a pod is told, by namespace; listed at the first question."""
-
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        self._by_namespace: dict[str, list[Service]] | None = None
-
-    def __call__(self, namespace: str) -> Iterable[Service]:
-        """The Services of a namespace, and ``kubernetes`` in default."""
-        if self._by_namespace is None:
-            self._by_namespace = {}
-            for service in self._tables("Service").values():
-                if isinstance(service, Service):
-                    self._by_namespace.setdefault(service.metadata.namespace, []).append(service)
-        mine = self._by_namespace.get(namespace, [])
+    def services(self, namespace: str) -> list[Service]:
+        """The Services whose addresses a pod is told: those of its namespace, and ``kubernetes`` in default."""
+        mine = self._services.get(namespace, [])
         if namespace == "default":
             return mine
-        return [*mine, *(s for s in self._by_namespace.get("default", []) if s.metadata.name == "kubernetes")]
+        return [*mine, *(s for s in self._services.get("default", []) if s.metadata.name == "kubernetes")]
 
+    def address(self, node: str) -> str:
+        """A node's internal address; "" if it isn't known."""
+        found = self._node(node)
+        addresses = () if found is None else found.status.addresses
+        return next((a.address for a in addresses if a.type == "InternalIP"), "")
 
-class Nodes:
-    """What is asked about nodes."""
+    def allocatable(self, node: str) -> Mapping[str, Quantity]:
+        """What a node has for pods."""
+        found = self._node(node)
+        return {} if found is None else found.status.allocatable
 
-    def __init__(self, tables: Tables) -> None:
-        self._table = tables("Node")
-
-    def address(self, name: str) -> str:
-        """The node's internal address; "" if it isn't known."""
-        node = self._table.get(("", name))
-        if not isinstance(node, Node):
-            return ""
-        return next((a.address for a in node.status.addresses if a.type == "InternalIP"), "")
-
-    def allocatable(self, name: str) -> Mapping[str, Quantity]:
-        """What the node has for pods."""
-        node = self._table.get(("", name))
-        return node.status.allocatable if isinstance(node, Node) else {}
+    def _node(self, name: str) -> Node | None:
+        found = self.tables("Node").get(("", name))
+        return found if isinstance(found, Node) else None

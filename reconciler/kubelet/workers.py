@@ -1,5 +1,7 @@
 """Who carries out tasks: threads for real, or a table of answers in virtual time."""
 
+# ruff: noqa: D102 - the protocol says what each method does
+
 from __future__ import annotations
 
 import heapq
@@ -52,7 +54,6 @@ class ThreadedWorkers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kubelet")
 
     def start(self, task: Task) -> None:
-        """As the protocol says."""
         self._pool.submit(self._run, task)
 
     def _run(self, task: Task) -> None:
@@ -65,7 +66,6 @@ class ThreadedWorkers:
         self._bell.set()
 
     def finished(self) -> list[Outcome]:
-        """As the protocol says."""
         found = []
         while True:
             try:
@@ -122,7 +122,6 @@ class SimulatedWorkers:
         return True, "", 0
 
     def start(self, task: Task) -> None:
-        """As the protocol says."""
         now = self._clock.now()
         success, message, takes = self._answer(task, now)
         steady = self._answer == self._default and not isinstance(task.doing, Exec)
@@ -141,7 +140,6 @@ class SimulatedWorkers:
         return found
 
     def next_outcome(self) -> int | None:
-        """As the protocol says."""
         return self._agenda[0][0] if self._agenda else None
 
     def wait(self, timeout: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Self
 
 from reconciler.live.directory import StateDirectory
@@ -44,9 +43,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -67,8 +64,7 @@ class Client:
         except ConnectionError:
             answer = None
         if answer is None:
-            msg = "the reconciler has gone"
-            raise ProtocolError(msg)
+            raise ProtocolError("the reconciler has gone")
         if not answer.get("ok"):
             raise StateError(str(answer.get("error")))
         return answer

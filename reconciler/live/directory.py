@@ -79,8 +79,7 @@ class OwnedDirectory(StateDirectory):
         try:
             self._lock = DirectoryLock(self.path)
         except BlockingIOError as error:
-            msg = f"{self.path} is in use: another reconciler runs with this state directory"
-            raise InUseError(msg) from error
+            raise InUseError(f"{self.path} is in use: another reconciler runs with this state directory") from error
         try:
             self.node, self.block, self._addresses = self._about(node)
         except BaseException:
@@ -100,8 +99,7 @@ class OwnedDirectory(StateDirectory):
                 record = json.loads(about.read_bytes())
                 node, block = str(record["node"]), Block(int(record["block"]))
             except (ValueError, KeyError, TypeError) as error:
-                msg = f"{about} is not a record of this program: {error!r}"
-                raise StateError(msg) from error
+                raise StateError(f"{about} is not a record of this program: {error!r}") from error
             if wanted not in ("", node):
                 msg = f"{self.path} belongs to the node {node}; expected {wanted}, which needs a --state-dir of its own"
                 raise StateError(msg)

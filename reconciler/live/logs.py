@@ -21,8 +21,7 @@ def status_of(pod: Pod, container: str) -> ContainerStatus:
     known = (*status.container_statuses, *status.init_container_statuses, *status.ephemeral_container_statuses)
     found = next((each for each in known if each.name == container), None)
     if found is None:
-        msg = f'container "{container}" in pod "{pod.metadata.name}" is waiting to start'
-        raise StateError(msg)
+        raise StateError(f'container "{container}" in pod "{pod.metadata.name}" is waiting to start')
     return found
 
 
@@ -35,8 +34,7 @@ def attempt_of(pod: Pod, container: str, *, previous: bool) -> int:
     status = status_of(pod, container)
     state = status.state
     if previous and status.restart_count == 0:
-        msg = f'previous terminated container "{container}" in pod "{pod.metadata.name}" not found'
-        raise StateError(msg)
+        raise StateError(f'previous terminated container "{container}" in pod "{pod.metadata.name}" not found')
     if not previous and state is not None and state.waiting is not None and status.container_id is None:
         msg = f'container "{container}" in pod "{pod.metadata.name}" is waiting to start: {state.waiting.reason}'
         raise StateError(msg)

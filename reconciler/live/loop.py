@@ -27,6 +27,7 @@ from reconciler.apiserver.writer import ATTEMPTS
 from reconciler.executor import Executor
 from reconciler.live.directory import OwnedDirectory
 from reconciler.live.drivers import DRIVER_ERRORS, TICK, Drivers
+from reconciler.live.events import times
 from reconciler.live.failures import Failures
 from reconciler.live.heartbeat import Heartbeat
 from reconciler.live.logs import PodLogs
@@ -45,6 +46,7 @@ from state.objects import Event, Node, ObjectMeta, StorageClass, replace
 from state.snapshot import Key, Snapshot
 from state.store.base import Store
 from state.store.leader import Terms
+from state.store.records import StoreError, StoreUnavailableError
 from state.times import format_time
 from state.workspace import Workspace
 
@@ -101,6 +103,8 @@ class Live:
         self.control = ControlPlane(self.api, concerns, on_ready=drivers.bell.set, leadership=self.leadership)
         self.control.on_events = self._tell
         self._executor: Executor | None = None
+        #: What acts on pods while the store can't be read.
+        self._holding: Executor | None = None
         #: This node, where there are others.
         self._node = directory.node if store.shared else ""
         #: Whether this program decides, in the workspace that it has now.
@@ -137,6 +141,7 @@ class Live:
         """
         now = self._clock()
         if not self._retries.due(_TURN, now):
+            self._hold(now)
             return False
         if self.leadership.leads() is not self._decides:
             self._drop()
@@ -147,8 +152,10 @@ class Live:
         except NodeTakenError:
             raise
         except (StateError, *DRIVER_ERRORS) as error:
-            again = self._retries.failed(_TURN, now)
-            log.error("a round of the loop failed", cause=str(error), retry_in_seconds=(again - now) / 1e6)
+            again = self._retries.failed(_TURN, self._clock())
+            is_silent = isinstance(error, StoreUnavailableError)
+            what = "the store does not answer; pods go on as they are" if is_silent else "a round of the loop failed"
+            log.error(what, cause=str(error), retry_in_seconds=(again - self._clock()) / 1e6)
             if isinstance(error, StateError):
                 self._drop()  # nobody knows what of the workspace is in the store
             return False
@@ -160,9 +167,28 @@ class Live:
         self._drivers.kubelet.wait(TICK)
 
     def stop(self, forced: Callable[[], bool], tell: Callable[[str], None]) -> None:
-        """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more."""
+        """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more.
+
+        Raises:
+            StoreError: the store can't be told. All has ended, but the next loop on that store starts it again.
+        """
         if self.leadership.leads() is not self._decides:
             self._drop()
+        failure = None
+        try:
+            stop = self._announced(tell)
+        except StoreError as error:
+            log.error("the store does not answer; what runs is ended all the same", cause=str(error))
+            failure = error
+            stop = Stop(Workspace(self.snapshot), self._drivers, tell, self._node)
+            stop.begin(self._clock())
+        stop.carry_out(self._clock, forced)
+        if failure is not None:
+            raise failure
+        self._store()
+
+    def _announced(self, tell: Callable[[str], None]) -> Stop:
+        """The end of everything, as the store has been told of it."""
         if self._executor is None:
             self._begin()
         stop = Stop(self.control.ws, self._drivers, tell, self._node)
@@ -170,8 +196,7 @@ class Live:
             stop.begin(self._clock())
             if not self._store():
                 break
-        stop.carry_out(self._clock, forced)
-        self._store()
+        return stop
 
     def close(self) -> None:
         """Ends it; directory, drivers and store are the caller's to close."""
@@ -184,7 +209,20 @@ class Live:
     def _drop(self) -> None:
         """Forgets the workspace; the next round reads the store."""
         self.control.close()
-        self._executor = None
+        self._executor = self._holding = None
+
+    def _hold(self, now: int) -> None:
+        """Has the pods go on that the store had last, as a kubelet that can't reach its API server. What comes of it is
+        found again when the store can be read.
+        """
+        if self._executor is not None or not self.snapshot.revision:  # it can, or was never read
+            return
+        if self._holding is None:
+            self._holding = Executor(Workspace(self.snapshot), kubelet=self._drivers.kubelet, node=self._node)
+        try:
+            self._holding.sync(now)
+        except (StateError, *DRIVER_ERRORS) as error:
+            log.error("pods can't be looked after", cause=str(error))
 
     def _begin(self) -> Executor:
         """Reads the store, and puts this machine's node and a default storage class into it if they aren't there."""
@@ -246,7 +284,7 @@ class Live:
 
     def _record(self, reported: Sequence[Reported], now: int) -> None:
         for event in self.control.record(reported, now):
-            count = event.count or 1
+            count = times(event)
             if (
                 event.type == "Warning" and event.reason not in _NO_FAULT and count & (count - 1) == 0
             ):  # the 1st, 2nd, 4th, 8th ... time

@@ -43,9 +43,7 @@ def receive(stream: BufferedIOBase) -> Message | None:
     try:
         message = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        msg = f"expected a JSON object on a line of its own: {error}"
-        raise ProtocolError(msg) from error
+        raise ProtocolError(f"expected a JSON object on a line of its own: {error}") from error
     if not isinstance(message, dict):
-        msg = f"expected a JSON object, not {line[:40]!r}"
-        raise ProtocolError(msg)
+        raise ProtocolError(f"expected a JSON object, not {line[:40]!r}")
     return message

@@ -27,6 +27,7 @@ from state.objects import Event
 from state.snapshot import Snapshot
 from state.store.base import Store
 from state.store.leader import Terms
+from state.store.records import StoreUnavailableError
 
 if TYPE_CHECKING:
     from reconciler.apiserver.auth_server import Security
@@ -199,11 +200,13 @@ class Up:
         options = self._options
         ends_at = None if options.seconds is None else time.monotonic() + options.seconds
         look_at = 0.0
+        is_behind = is_settled = False
         while not self._signals:
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + POLL_SECONDS
-                if self._sources.changed():
-                    self._take_over()
+                is_behind |= self._sources.changed()
+            if is_behind and is_settled:
+                is_behind = not self._take_over()
             is_settled = self._live.turn()
             self._show()
             if options.until_ready and is_settled and not unready(self._live.snapshot):
@@ -213,20 +216,23 @@ class Up:
             self._live.wait()
         return not unready(self._live.snapshot)
 
-    def _take_over(self) -> None:
-        """Has the cluster become what the files say now, or says why not and leaves it as it is."""
+    def _take_over(self) -> bool:
+        """Has the cluster become what the files say now, or says why not and leaves it as it is. False: the store did
+        not answer, and it is to be tried again.
+        """
         try:
             loaded = self._sources.load()
             self._live.apply(loaded)
         except InvalidObject as error:
             log.error("the manifests are not taken over; everything stays as it is", cause=str(error))
             self._view.say(f"the manifests are not taken over: {error}")
-            return
+            return True
         except StateError as error:
             log.error("not all of the manifests is taken over", cause=str(error))
             self._view.say(f"not all of the manifests is taken over: {error}")
-            return
+            return not isinstance(error, StoreUnavailableError)
         self._view.say(f"the manifests changed; {len(loaded.objects)} objects are desired now")
+        return True
 
     def _show(self) -> None:
         if self._happened:

@@ -76,8 +76,7 @@ class _Handler(socketserver.StreamRequestHandler):
             send(self.wfile, {"ok": True})
         else:
             known = ", ".join(("state", "watch", *_COMMANDS))
-            msg = f"unknown verb {verb!r}: expected one of {known}"
-            raise StateError(msg)
+            raise StateError(f"unknown verb {verb!r}: expected one of {known}")
 
     def _watch(self, kinds: list[str] | None) -> None:
         """Tells changes until the client hangs up."""
@@ -96,8 +95,7 @@ class _Handler(socketserver.StreamRequestHandler):
 def _kinds(request: Message) -> list[str] | None:
     kinds = request.get("kinds")
     if kinds is not None and not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)):
-        msg = "kinds: expected a list of kinds"
-        raise StateError(msg)
+        raise StateError("kinds: expected a list of kinds")
     return kinds
 
 
@@ -111,24 +109,20 @@ def _place(api: Api, request: Message) -> Place:
     """What a request is about."""
     target = request.get("target")
     if not isinstance(target, str):
-        msg = "target: expected KIND/NAMESPACE/NAME"
-        raise StateError(msg)
+        raise StateError("target: expected KIND/NAMESPACE/NAME")
     key = Key.parse(target)
     resource = next((it for it in api.registry.resources if it.table.lower() == key.kind.lower()), None)
     if resource is None:
-        msg = f"the server doesn't have a resource type {key.kind!r}"
-        raise StateError(msg)
+        raise StateError(f"the server doesn't have a resource type {key.kind!r}")
     return Place(resource, key.namespace if resource.namespaced else "", key.name)
 
 
 def _scale(api: Api, request: Message) -> None:
     place, replicas = _place(api, request), request.get("replicas")
     if "scale" not in place.resource.subresources:
-        msg = f"{place.resource.plural} can't be scaled"
-        raise StateError(msg)
+        raise StateError(f"{place.resource.plural} can't be scaled")
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-        msg = f"replicas: expected a number from 0 on, not {replicas!r}"
-        raise StateError(msg)
+        raise StateError(f"replicas: expected a number from 0 on, not {replicas!r}")
     body = orjson.dumps({"spec": {"replicas": replicas}})
     api.subresources.patch_scale(place._replace(subresource="scale"), body, MERGE_PATCH, _OPTIONS)
 

@@ -11,14 +11,12 @@ start.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reconciler.drivers.files import remove_tree
+from reconciler.drivers.files import DirectoryLock, remove_tree, remove_unfinished
 from reconciler.drivers.runtime.base import PodSandboxConfig, PodSandboxStatus, RuntimeDriverError
 from reconciler.drivers.runtime.shim import read_file, write_file
 
@@ -35,56 +33,25 @@ class Records:
         self._containers = root / "containers"
         for directory in (self._sandboxes, self._containers):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._take_lock(root / "lock")
+        try:
+            # A moment's patience: a driver that was just killed may live on in a child about to exec.
+            self._lock = DirectoryLock(root, patience=LOCK_PATIENCE)
+        except BlockingIOError as error:
+            raise RuntimeDriverError(f"{root} is in use by another process runtime") from error
         for directory in (self._sandboxes, self._containers):
             for leftover in sorted(directory.glob(".*")):
                 remove_tree(leftover)
-            for leftover in sorted(directory.glob("*.tmp")):
-                leftover.unlink()
-
-    @staticmethod
-    def _take_lock(path: Path) -> int:
-        """Takes the lock. A moment's patience: a driver that was just killed may live on in a child about to exec."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        end = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() < end:
-                    time.sleep(LOCK_PATIENCE / 100)
-                    continue
-                os.close(descriptor)
-                msg = f"{path.parent} is in use by another process runtime"
-                raise RuntimeDriverError(msg) from error
-            return descriptor
+            remove_unfinished(directory)
 
     def close(self) -> None:
         """Lets another driver use the root."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.release()
 
     # -- sandboxes ---------------------------------------------------------------------------------------------------
 
     def save_sandbox(self, sandbox: PodSandboxStatus) -> None:
         """Stores a sandbox."""
-        config = sandbox.config
-        value = {
-            "ready": sandbox.ready,
-            "created_at": sandbox.created_at,
-            "config": {
-                "uid": config.uid,
-                "namespace": config.namespace,
-                "name": config.name,
-                "attempt": config.attempt,
-                "hostname": config.hostname,
-                "ip": config.ip,
-                "log_directory": config.log_directory,
-                "labels": dict(config.labels),
-                "annotations": dict(config.annotations),
-            },
-        }
+        value = {"ready": sandbox.ready, "created_at": sandbox.created_at, "config": asdict(sandbox.config)}
         write_file(str(self._sandboxes / f"{sandbox.id}.json"), value)
 
     def delete_sandbox(self, sandbox_id: str) -> None:

@@ -34,8 +34,7 @@ class VirtualClock:
     def set(self, now: int) -> None:
         """Moves to a time; an earlier one is an error."""
         if now < self._now:
-            msg = f"time does not go back: it is {self._now}, asked for {now}"
-            raise ValueError(msg)
+            raise ValueError(f"time does not go back: it is {self._now}, asked for {now}")
         self._now = now
 
     def advance(self, microseconds: int) -> None:

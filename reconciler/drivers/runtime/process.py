@@ -16,6 +16,8 @@ Each container has a supervisor process (``shim.py``). It outlives this program:
 on the same root finds everything as it is. Files under the root are the only truth; this class keeps a cache of them.
 """
 
+# ruff: noqa: D102 - the protocol says what each method does
+
 from __future__ import annotations
 
 import os
@@ -71,8 +73,7 @@ class ProcessRuntime:
         log_max_files: int = LOG_MAX_FILES,
     ) -> None:
         if not _procfs.supported():
-            msg = "the process runtime needs Linux with /proc"
-            raise RuntimeDriverError(msg)
+            raise RuntimeDriverError("the process runtime needs Linux with /proc")
         self._records = Records(root.absolute())
         self._path = path
         self._entrypoints = dict(entrypoints or {})
@@ -88,7 +89,6 @@ class ProcessRuntime:
     # -- sandboxes ---------------------------------------------------------------------------------------------------
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
-        """As the protocol says."""
         with self._lock:
             if config.id not in self._sandboxes:
                 self._save(PodSandboxStatus(config.id, config, True, _now()))
@@ -108,7 +108,6 @@ class ProcessRuntime:
             self._save(replace(sandbox, ready=False))
 
     def remove_pod_sandbox(self, sandbox_id: str) -> None:
-        """As the protocol says."""
         with self._lock:
             sandbox = self._sandboxes.get(sandbox_id)
             if sandbox is None:
@@ -121,7 +120,6 @@ class ProcessRuntime:
             self._changed.add(sandbox.config.uid)
 
     def list_pod_sandboxes(self, pod_uid: str = "") -> tuple[PodSandboxStatus, ...]:
-        """As the protocol says."""
         with self._lock:
             found = [s for s in self._sandboxes.values() if pod_uid in ("", s.config.uid)]
         return tuple(sorted(found, key=lambda s: (s.created_at, s.config.attempt, s.id)))
@@ -144,18 +142,15 @@ class ProcessRuntime:
     # -- containers --------------------------------------------------------------------------------------------------
 
     def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
-        """As the protocol says."""
         with self._lock:
             sandbox = self._sandboxes.get(sandbox_id)
             if sandbox is None:
-                msg = f"no sandbox {sandbox_id}"
-                raise NotFoundError(msg)
+                raise NotFoundError(f"no sandbox {sandbox_id}")
             container_id = config.id(sandbox_id)
             if container_id in self._containers:
                 return container_id
             if not sandbox.ready:
-                msg = f"sandbox {sandbox_id} is not ready"
-                raise RuntimeDriverError(msg)
+                raise RuntimeDriverError(f"sandbox {sandbox_id} is not ready")
             status: dict[str, Any] = {
                 "sandbox_id": sandbox_id,
                 "pod_uid": sandbox.config.uid,
@@ -174,8 +169,7 @@ class ProcessRuntime:
                 launch["log"] = status["log_path"]
                 self._records.keep_container(container_id, {"status": status, "launch": launch})
             except (OSError, ValueError) as error:
-                msg = f"container {config.name}: {error}"
-                raise RuntimeDriverError(msg) from error
+                raise RuntimeDriverError(f"container {config.name}: {error}") from error
             self._containers[container_id] = Supervised(
                 self._records.container(container_id),
                 ContainerStatus(id=container_id, state=ContainerState.CREATED, **status),
@@ -242,7 +236,6 @@ class ProcessRuntime:
                 self._changed.add(container.status.pod_uid)
 
     def remove_container(self, container_id: str) -> None:
-        """As the protocol says."""
         with self._lock:
             container = self._containers.get(container_id)
             if container is None:
@@ -256,12 +249,10 @@ class ProcessRuntime:
             self._changed.add(container.status.pod_uid)
 
     def list_containers(self, pod_uid: str = "") -> tuple[ContainerStatus, ...]:
-        """As the protocol says."""
         found = [container.status for container in self._refreshed(pod_uid)]
         return tuple(sorted(found, key=lambda c: (c.created_at, c.attempt, c.id)))
 
     def changed_pods(self) -> frozenset[str]:
-        """As the protocol says."""
         with self._lock:
             bury()
             self._refreshed("")
@@ -276,8 +267,7 @@ class ProcessRuntime:
     def _container(self, container_id: str) -> Supervised:
         container = self._containers.get(container_id)
         if container is None:
-            msg = f"no container {container_id}"
-            raise NotFoundError(msg)
+            raise NotFoundError(f"no container {container_id}")
         return container
 
     def _refresh(self, container: Supervised) -> None:
@@ -304,7 +294,6 @@ class ProcessRuntime:
         return tuple(stats)
 
     def logs(self, container_id: str, *, tail: int | None = None, follow: bool = False) -> Iterator[LogLine]:
-        """As the protocol says."""
         container = self._container(container_id)
         if not container.status.log_path:
             return iter(())
@@ -322,8 +311,7 @@ class ProcessRuntime:
             container = self._container(container_id)
             self._refresh(container)
             if container.status.state is not ContainerState.RUNNING:
-                msg = f"container {container.status.name} is not running"
-                raise RuntimeDriverError(msg)
+                raise RuntimeDriverError(f"container {container.status.name} is not running")
             launch = container.launch
         paths = _rootfs.PathMap([Mount(host, path) for host, path in launch["mounts"]])
         argv = paths.rewrite_all(command)
@@ -338,8 +326,7 @@ class ProcessRuntime:
                 start_new_session=True,
             )
         except OSError as error:
-            msg = f"exec in container {container.status.name}: {error}"
-            raise RuntimeDriverError(msg) from error
+            raise RuntimeDriverError(f"exec in container {container.status.name}: {error}") from error
         with process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)

@@ -5,6 +5,8 @@ it is stopped. Faults are injected the same way, or by ``fail`` and ``exit_conta
 always give the same result; nothing runs in the background.
 """
 
+# ruff: noqa: D102 - the protocol says what each method does
+
 from __future__ import annotations
 
 import heapq
@@ -120,10 +122,6 @@ class SimulatedRuntime:
         if container.status.state is ContainerState.RUNNING:
             self._exit(container, self._clock.now(), exit_code, reason, message)
 
-    def crash_sandbox(self, sandbox_id: str) -> None:
-        """Ends a sandbox and what runs in it now, as when the machine's runtime lost it."""
-        self.stop_pod_sandbox(sandbox_id)
-
     def _check(self, verb: str, subject: str, error: type[RuntimeDriverError] = RuntimeDriverError) -> None:
         waiting = self._faults.get((verb, subject))
         if waiting:
@@ -132,7 +130,6 @@ class SimulatedRuntime:
     # -- sandboxes ---------------------------------------------------------------------------------------------------
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
-        """As the protocol says."""
         sandbox_id = config.id
         if sandbox_id not in self._sandboxes:
             self._check("run_pod_sandbox", config.uid)
@@ -142,7 +139,6 @@ class SimulatedRuntime:
         return sandbox_id
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
-        """As the protocol says."""
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None or not sandbox.ready:
             return
@@ -156,7 +152,6 @@ class SimulatedRuntime:
         self._changed.add(uid)
 
     def remove_pod_sandbox(self, sandbox_id: str) -> None:
-        """As the protocol says."""
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None:
             return
@@ -171,7 +166,6 @@ class SimulatedRuntime:
         self._changed.add(uid)
 
     def list_pod_sandboxes(self, pod_uid: str = "") -> tuple[PodSandboxStatus, ...]:
-        """As the protocol says."""
         if pod_uid:
             mine = self._pods.get(pod_uid)
             return () if mine is None else tuple(self._sandboxes[sandbox_id] for sandbox_id in mine[0])
@@ -188,23 +182,19 @@ class SimulatedRuntime:
         return image
 
     def image_ref(self, image: str) -> str | None:
-        """As the protocol says."""
         return self._images.get(image)
 
     # -- containers --------------------------------------------------------------------------------------------------
 
     def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
-        """As the protocol says."""
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None:
-            msg = f"no sandbox {sandbox_id}"
-            raise NotFoundError(msg)
+            raise NotFoundError(f"no sandbox {sandbox_id}")
         container_id = config.id(sandbox_id)
         if container_id in self._containers:
             return container_id
         if not sandbox.ready:
-            msg = f"sandbox {sandbox_id} is not ready"
-            raise RuntimeDriverError(msg)
+            raise RuntimeDriverError(f"sandbox {sandbox_id} is not ready")
         self._check("create_container", config.name)
         uid = sandbox.config.uid
         status = ContainerStatus(
@@ -228,7 +218,6 @@ class SimulatedRuntime:
         return container_id
 
     def start_container(self, container_id: str) -> None:
-        """As the protocol says."""
         container = self._container(container_id)
         status = container.status
         if status.state is not ContainerState.CREATED or container.start_asked:
@@ -246,7 +235,6 @@ class SimulatedRuntime:
             self._run(container, now)
 
     def stop_container(self, container_id: str, timeout: float) -> None:
-        """As the protocol says."""
         self._advance()
         container = self._containers.get(container_id)
         if container is None or container.status.state is ContainerState.EXITED:
@@ -270,7 +258,6 @@ class SimulatedRuntime:
         self._advance()
 
     def remove_container(self, container_id: str) -> None:
-        """As the protocol says."""
         container = self._containers.pop(container_id, None)
         if container is not None:
             uid = container.status.pod_uid
@@ -278,7 +265,6 @@ class SimulatedRuntime:
             self._changed.add(uid)
 
     def list_containers(self, pod_uid: str = "") -> tuple[ContainerStatus, ...]:
-        """As the protocol says."""
         self._advance()
         if pod_uid:
             mine = self._pods.get(pod_uid)
@@ -286,7 +272,6 @@ class SimulatedRuntime:
         return tuple(container.status for container in self._containers.values())
 
     def changed_pods(self) -> frozenset[str]:
-        """As the protocol says."""
         self._advance()
         changed = frozenset(self._changed)
         self._changed.clear()
@@ -324,13 +309,11 @@ class SimulatedRuntime:
         return iter([LogLine(container.status.started_at, "stdout", line.encode()) for line in lines[first:]])
 
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
-        """As the protocol says."""
         del timeout
         self._advance()
         container = self._container(container_id)
         if container.status.state is not ContainerState.RUNNING:
-            msg = f"container {container.status.name} is not running"
-            raise RuntimeDriverError(msg)
+            raise RuntimeDriverError(f"container {container.status.name} is not running")
         self._check("exec_sync", container.status.name)
         handler = container.behaviour.exec
         return ExecResult(0) if handler is None else handler(command, self._clock.now())
@@ -343,8 +326,7 @@ class SimulatedRuntime:
     def _container(self, container_id: str) -> _Container:
         container = self._containers.get(container_id)
         if container is None:
-            msg = f"no container {container_id}"
-            raise NotFoundError(msg)
+            raise NotFoundError(f"no container {container_id}")
         return container
 
     def _advance(self) -> None:

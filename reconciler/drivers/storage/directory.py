@@ -17,7 +17,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -37,16 +37,16 @@ from reconciler.drivers.storage.base import (
     Publication,
     StorageError,
     Volume,
-    VolumeRequest,
     VolumeStats,
 )
+from reconciler.drivers.storage.table import VolumeTable
 
 _RECORD = "volume.json"
 _DATA = "data"
 _NEW = ".new-"
 
 
-class DirectoryStorage:
+class DirectoryStorage(VolumeTable):
     """A storage driver that keeps volumes under one root directory. One process at a time.
 
     Args:
@@ -66,10 +66,8 @@ class DirectoryStorage:
         capacity_bytes: int | None = None,
         node_local: bool = False,
     ) -> None:
-        self.name = name
+        super().__init__(name, capacity_bytes, node_local=node_local)
         self._root = Path(root).absolute()
-        self._capacity_bytes = capacity_bytes
-        self._node_local = node_local
         self._volumes_dir, self._published_dir, self._deleted_dir = (
             self._root / part for part in ("volumes", "published", "deleted")
         )
@@ -86,14 +84,8 @@ class DirectoryStorage:
             self._owner.release()
             raise
 
-    def create_volume(self, request: VolumeRequest) -> Volume:
-        """Makes the directory, complete or not at all."""
-        handle = _safe(request.name, "volume name")
-        if handle in self._volumes:
-            return records.same_volume(self._volumes[handle], request)
-        topology = {"kubernetes.io/hostname": request.node} if self._node_local and request.node else {}
-        volume = records.new_volume(request, topology)
-        self._require_room(handle, volume.capacity_bytes)
+    def _make(self, volume: Volume) -> None:
+        handle = _safe(volume.handle, "volume name")
         unfinished = self._volumes_dir / f"{_NEW}{handle}"
         with _disk_work(handle):
             remove_tree(unfinished)
@@ -101,14 +93,9 @@ class DirectoryStorage:
             write_atomic(unfinished / _RECORD, _encode(volume))
             unfinished.rename(self._volumes_dir / handle)
             sync_directory(self._volumes_dir)
-        self._volumes[handle] = volume
-        return volume
 
-    def delete_volume(self, handle: str) -> None:
+    def _remove(self, handle: str) -> None:
         """Moves the directory away at once, then removes it with everything in it."""
-        if handle not in self._volumes:
-            return
-        records.require_unused(self._volumes[handle])
         doomed = self._deleted_dir / handle
         with _disk_work(handle):
             remove_tree(doomed)
@@ -117,9 +104,8 @@ class DirectoryStorage:
             del self._volumes[handle]
             remove_tree(doomed)
 
-    def scrub_volume(self, handle: str) -> None:
-        """Removes everything in the volume. Links in it are removed, never followed."""
-        records.require_unpublished(self._get(handle))
+    def _empty(self, handle: str) -> None:
+        """Links in it are removed, never followed."""
         data = self._data(handle)
         with _disk_work(handle):
             for path in data.iterdir():
@@ -128,26 +114,10 @@ class DirectoryStorage:
                 else:
                     path.unlink()
 
-    def expand_volume(self, handle: str, capacity_bytes: int) -> Volume:
-        """Records the larger size."""
-        self._require_room(handle, capacity_bytes - self._get(handle).capacity_bytes)
-        return self._change(handle, lambda volume: records.expanded(volume, capacity_bytes))
-
-    def controller_publish(self, handle: str, node: str, *, read_only: bool = False) -> None:
-        """Records the node."""
-        self._change(handle, lambda volume: records.attached(volume, node, read_only=read_only))
-
-    def controller_unpublish(self, handle: str, node: str) -> None:
-        """Forgets the node."""
-        self._undo(handle, lambda volume: records.detached(volume, node))
-
-    def node_stage(self, handle: str, node: str) -> None:
-        """Records that the node has it prepared."""
-        self._change(handle, lambda volume: records.staged(volume, node))
-
-    def node_unstage(self, handle: str, node: str) -> None:
-        """Undoes that."""
-        self._undo(handle, lambda volume: records.unstaged(volume, node))
+    def _store(self, volume: Volume) -> None:
+        with _disk_work(volume.handle):
+            write_atomic(self._volumes_dir / volume.handle / _RECORD, _encode(volume))
+        super()._store(volume)
 
     def node_publish(self, handle: str, node: str, pod_uid: str, name: str, *, read_only: bool = False) -> str:
         """Links the pod's path to the data. Killed between record and link: publishing again makes the link."""
@@ -180,7 +150,7 @@ class DirectoryStorage:
         """What is left of the capacity, or of the file system."""
         if self._capacity_bytes is None:
             return shutil.disk_usage(self._root).free
-        return self._capacity_bytes - sum(volume.capacity_bytes for volume in self._volumes.values())
+        return self._capacity_bytes - self._asked()
 
     def volume_stats(self, handle: str) -> VolumeStats:
         """Adds up the blocks of every file; takes as long as there are files."""
@@ -190,38 +160,9 @@ class DirectoryStorage:
             files = dict(_usage(data))
         return VolumeStats(total, sum(files.values()), len(files))
 
-    def list_volumes(self) -> tuple[Volume, ...]:
-        """Every volume."""
-        return tuple(self._volumes[handle] for handle in sorted(self._volumes))
-
     def close(self) -> None:
         """Lets another process have the root."""
         self._owner.release()
-
-    def _get(self, handle: str) -> Volume:
-        try:
-            return self._volumes[handle]
-        except KeyError:
-            raise StorageError(Code.NOT_FOUND, f"volume {handle} does not exist") from None
-
-    def _change(self, handle: str, change: Callable[[Volume], Volume]) -> Volume:
-        """Writes the changed record before anybody relies on it."""
-        volume = self._get(handle)
-        changed = change(volume)
-        if changed is not volume:
-            with _disk_work(handle):
-                write_atomic(self._volumes_dir / handle / _RECORD, _encode(changed))
-            self._volumes[handle] = changed
-        return changed
-
-    def _undo(self, handle: str, change: Callable[[Volume], Volume]) -> None:
-        if handle in self._volumes:
-            self._change(handle, change)
-
-    def _require_room(self, handle: str, more_bytes: int) -> None:
-        if self._capacity_bytes is not None and more_bytes > self.get_capacity():
-            message = f"volume {handle}: {more_bytes} bytes are needed, {self.get_capacity()} are left"
-            raise StorageError(Code.RESOURCE_EXHAUSTED, message)
 
     def _data(self, handle: str) -> Path:
         """The volume's data; never a link that somebody put in its place."""

@@ -2,8 +2,9 @@
 
 import pytest
 
-from reconciler.cli.printers import object_name, object_table, object_tables, pod_state
+from reconciler.cli.printers import object_name, object_table, object_tables
 from reconciler.cli.tables import Table, escape, render
+from reconciler.printers import pod_state
 from state.load import from_dict
 from state.times import parse_time
 
@@ -236,7 +237,7 @@ CASES = [
             spec={"schedule": "@daily", "suspend": False, "jobTemplate": {"spec": {"template": TEMPLATE}}},
             status={"lastScheduleTime": "2026-01-01T00:30:00Z"},
         ),
-        ["x", "@daily", "<none>", "false", "0", "30m", "60m", *IMAGES, "<none>"],
+        ["x", "@daily", "<none>", "False", "0", "30m", "60m", *IMAGES, "<none>"],
         7,
     ),
     (

@@ -71,7 +71,7 @@ def disturb(node, rng):
         if node.pod(name).metadata.deletion_timestamp is None:
             node.delete(name, grace=rng.choice([0, 3, 30]))
     elif choice == 2 and sandboxes:
-        node.runtime.crash_sandbox(rng.choice(sandboxes).id)
+        node.runtime.stop_pod_sandbox(rng.choice(sandboxes).id)
     elif choice == 3:
         verb = rng.choice(["run_pod_sandbox", "create_container", "start_container"])
         subject = f"uid-p{rng.randrange(6)}" if verb == "run_pod_sandbox" else rng.choice("cdis")

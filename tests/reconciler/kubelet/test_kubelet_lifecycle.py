@@ -171,7 +171,7 @@ def test_an_active_deadline_ends_and_fails_the_pod():
 def test_a_lost_sandbox_is_made_anew_with_everything_in_it():
     node = SimulatedNode(make_pod(initContainers=[{"name": "i", "image": "x"}]), behave={"i": crash(0, 1)})
     node.run(5)
-    node.runtime.crash_sandbox(node.runtime.list_pod_sandboxes()[0].id)
+    node.runtime.stop_pod_sandbox(node.runtime.list_pod_sandboxes()[0].id)
     node.run(30)
     assert node.status().phase == "Running"
     assert (node.container("i").restart_count, node.container().restart_count) == (1, 1)
