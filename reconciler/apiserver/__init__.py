@@ -15,13 +15,12 @@ One code path serves the library, batch, ``up`` and HTTP. From the outside in:
 ``subresources``     status, scale, binding, eviction
 ``options``          the options of requests
 ``deletion``         what a DELETE does: preconditions, grace, propagation, finalizers
-``writer``           create and update, step by step as a registry does them
+``writer``           create and update: what requests add to the steps of ``rules.registry``
 ``patching``         patches of all types; ``patches`` has JSON patch and merge patch, ``strategic`` the third
-``apply_patch``      server-side apply and ``managedFields``: a ``FieldManagement`` (see ``writer``)
-``admission``        the default admission plug-ins: mutating before validation, validating after it; ``quota`` charges
+``apply_patch``      server-side apply and ``managedFields``
+``admission``        the plug-ins (``rules.plugins``) over what is stored, and what is configured; ``quota`` charges
                      ResourceQuotas
 ``allocation``       cluster IPs and node ports at the moment when a Service is stored
-``strategy``         what a registry does to an object before it is stored: what may be written by whom
 ``decode``,          a body to an object with Go's error messages; an object to the bytes that are stored and sent
 ``wire``             (``gojson``, ``gotypes``, ``govalues`` and ``zeros`` know how Go reads, ``strict`` what it warns)
 ``selection``        label and field selectors of a request
@@ -29,10 +28,9 @@ One code path serves the library, batch, ``up`` and HTTP. From the outside in:
 ``storage``          objects in a ``state.store``: keys, revisions, a cache of decoded objects; ``reported`` has those
                      that aren't stored (the metrics API)
 ``watching``         one watch of the store fanned out to any number of clients
-``bootstrap``        what every cluster has from its first moment
+``bootstrap``        what every cluster has from its first moment, and (``furniture``) soon after
 ``control``          controllers and scheduler on the same store: list, watch, decide, write back
 ``owned_fields``     what they own of the objects that clients made
-``event_limits``     how many of their events are worth recording
 ``status``           ``ApiError``: metav1 Status, one constructor per reason
 ===================  =================================================================================================
 

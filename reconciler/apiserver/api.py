@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from reconciler.apiserver import wire
 from reconciler.apiserver.admission import Admission
@@ -22,10 +23,13 @@ from reconciler.apiserver.status import ApiError, bad_request, expired, not_foun
 from reconciler.apiserver.storage import Storage, continue_token, read_continue
 from reconciler.apiserver.subresources import Subresources
 from reconciler.apiserver.watching import Told, WatchStream
-from reconciler.apiserver.writer import FieldManagement, Sent, Writer, Written
+from reconciler.apiserver.writer import Sent, Writer, Written
 from rules.services import CLUSTER_CIDR, NODE_PORTS
 from state.store.base import Store
 from state.store.records import CompactedError, Entry
+
+if TYPE_CHECKING:
+    from reconciler.apiserver.apply_patch import ManagedFields
 
 #: Entries read at once where a selector decides how many of them count.
 _CHUNK = 500
@@ -59,7 +63,7 @@ class Api:
         clock: Callable[[], int] = wall_clock,
         cidrs: Sequence[str] = (CLUSTER_CIDR,),
         node_ports: tuple[int, int] = NODE_PORTS,
-        fields: FieldManagement | None = None,
+        fields: ManagedFields | None = None,
     ) -> None:
         self.registry = Registry()
         self.storage = Storage(store, self.registry)
@@ -71,7 +75,7 @@ class Api:
         allocator = ServiceAllocator(self.storage, services, cidrs, node_ports)
         self.writer = Writer(self.storage, admission, allocator, clock, fields)
         self.patcher = Patcher(self.writer)
-        self.deleter = Deleter(self.storage, admission, self.writer.configured, clock)
+        self.deleter = Deleter(self.storage, self.writer.configured, clock)
         self.subresources = Subresources(self.storage, self.writer, self.deleter, clock)
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -106,8 +110,9 @@ class Api:
                 raise bad_request("specifying resource version is not allowed when using continue")
             revision = since or None
         elif revision is not None:
-            self._check_reached(revision)
-            if options.match != "Exact" and not (limit and not options.match):
+            is_cached = options.match != "Exact" and not (limit and not options.match)
+            self._check_reached(revision, is_cached=is_cached)
+            if is_cached:
                 revision = None
         if options.revision == 0:
             limit = 0  # as from a cache, which knows no pages
@@ -118,10 +123,10 @@ class Api:
                 raise _too_old(resource, after) from error
             raise
 
-    def _check_reached(self, revision: int) -> None:
+    def _check_reached(self, revision: int, *, is_cached: bool = True) -> None:
         current = self.storage.store.revision()
         if revision > current:
-            raise too_large_revision(revision, current)
+            raise too_large_revision(revision, current, is_cached=is_cached)
 
     def _page(self, place: Place, chosen: Selection, revision: int | None, limit: int, after: str) -> Listing:
         resource, namespace = place.resource, place.namespace

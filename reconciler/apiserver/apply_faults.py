@@ -68,7 +68,8 @@ def _nameless(item: Any, shape: Shape) -> str:
         return f"associative list without keys has an element that's {what}"
     if not isinstance(item, dict):
         return f"associative list with keys may not have {'a null element' if item is None else 'non-map elements'}"
-    missing = next(key for key in shape.keys if item.get(key, shape.key_defaults.get(key)) is None)
+    keys = " ".join(f'"{key}"' for key in shape.keys)
     return (
-        f'associative list with keys has an element that omits key field "{missing}" (and doesn\'t have default value)'
+        f"associative list with keys has an element that omits all key fields [{keys}] "
+        "(and doesn't have default values for any key fields)"
     )

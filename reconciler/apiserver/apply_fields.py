@@ -7,7 +7,7 @@ list with those keys, ``v:VALUE`` an item of a set. ``{}`` is a member without m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -33,19 +33,20 @@ def _below(fields: Fields) -> Iterator[tuple[str, Fields]]:
     return ((step, child) for step, child in fields.items() if step != _SELF)
 
 
-def union(left: Fields, right: Fields) -> Fields:
-    """What is in either."""
-    if not left or not right:
-        return left or right
-    result: dict[str, Fields] = {}
-    for step in left.keys() | right.keys():
-        a, b = left.get(step), right.get(step)
-        if step == _SELF or a is None or b is None:
-            result[step] = a or b or {}
-            continue
-        joined = node(member=is_member(a) or is_member(b), below=_strip(union(a, b)))
-        result[step] = joined or {}
-    return result
+def union(*sets: Fields) -> Fields:
+    """What is in any of them."""
+    some = [each for each in sets if each]
+    if len(some) < 2:
+        return some[0] if some else {}
+    found: dict[str, list[Fields]] = {}
+    for each in some:
+        for step, child in each.items():
+            found.setdefault(step, []).append(child)
+    return {step: children[0] if len(children) == 1 else _joined(children) for step, children in found.items()}
+
+
+def _joined(nodes: Sequence[Fields]) -> Fields:
+    return node(member=any(map(is_member, nodes)), below=_strip(union(*nodes))) or {}
 
 
 def _strip(fields: Fields) -> dict[str, Fields]:

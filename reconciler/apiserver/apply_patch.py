@@ -75,7 +75,7 @@ class ManagedFields:
             return shape_of_built_in(resource.merged)
         return shape_of_custom(self._schema_of(resource)) if resource.merged is None else shape_of(resource.merged)
 
-    def updated(  # noqa: PLR0917 - as FieldManagement has it
+    def updated(  # noqa: PLR0917 - what a record of a change consists of
         self,
         resource: Resource,
         live: AnyObject | None,
@@ -85,7 +85,8 @@ class ManagedFields:
         now: int,
         asked: AnyObject | None = None,
     ) -> AnyObject:
-        """The object about to be stored, with the record that the change leads to.
+        """The object about to be stored, with the record that the change leads to. Of a new one its writer owns what
+        is in it as it was ``asked`` for: not what admission and allocation have added.
 
         Nobody keeps one for an object that has none, until something is applied to it.
         """
@@ -100,7 +101,7 @@ class ManagedFields:
             entries[writer] = _Entry(union(had, change.changed), format_time(now))
         return replace(new, metadata=replace(new.metadata, managed_fields=tuple(map(Opaque, _written(entries)))))
 
-    def applied(  # noqa: PLR0917 - as FieldManagement has it
+    def applied(  # noqa: PLR0917 - what an applied manifest is about
         self,
         resource: Resource,
         live: AnyObject | None,
@@ -124,8 +125,7 @@ class ManagedFields:
         kept = fields_of(manifest, shape)
         wanted = owned_part(resource, kept, subresource)
         others = {manager: entry for manager, entry in entries.items() if manager != applier}
-        for entry in others.values():
-            kept = union(kept, entry.fields)
+        kept = union(kept, *(entry.fields for entry in others.values()))
         gone = difference(with_parents(last.fields), with_parents(kept))
         result: Json = without(merge(document, dict(manifest), shape), gone, shape)
         found = compare(document, result, shape)

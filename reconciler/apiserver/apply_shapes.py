@@ -91,8 +91,9 @@ class Shape:
             return None if item is None or isinstance(item, dict | list) else f"v:{_json(item)}"
         if not isinstance(item, dict):
             return None
-        found = {key: item.get(key, self.key_defaults.get(key)) for key in sorted(self.keys)}
-        return None if None in found.values() else f"k:{_json(found)}"
+        told = {**self.key_defaults, **item}
+        found = {key: told[key] for key in sorted(self.keys) if key in told}
+        return f"k:{_json(found)}" if found else None
 
 
 def _json(value: Any) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TextIO
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -19,8 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.apiserver.connections import PEER
 from reconciler.apiserver.http import status_response
+from reconciler.apiserver.options import read_flag
+from reconciler.apiserver.queries import read_query
 from reconciler.apiserver.rbac import MASTERS, Attributes, Authorizer, User
-from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed, no_such_resource
+from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed
 from state.errors import StateError
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -58,15 +60,13 @@ def attributes(method: str, path: str, query: bytes = b"") -> Attributes:
     """What a request wants to do, as Kubernetes' ``RequestInfo`` reads it.
 
     Raises:
-        ApiError: the path is a trick: nothing can be at it.
+        ApiError: it wants to change a watch.
     """
     verb = _VERBS.get(method, method.lower())
     parts = [part for part in path.split("/") if part]
     prefix = {"api": 2, "apis": 3}.get(parts[0] if parts else "", 0)
     if not prefix or len(parts) <= prefix:
         return Attributes(verb, path=path)
-    if "%" in path or {".", ".."} & set(parts):
-        raise no_such_resource()
     group, version = (parts[1], parts[2]) if parts[0] == "apis" else ("", parts[1])
     rest, namespace = parts[prefix:], ""
     if rest[0] == "watch":
@@ -80,8 +80,8 @@ def attributes(method: str, path: str, query: bytes = b"") -> Attributes:
     resource, name, subresource = (*rest, "", "", "")[:3]
     if not name and verb != "watch":
         verb = _MANY.get(verb, verb)
-    options = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    if verb in ("list", "get") and options.get("watch", ("false",))[0].lower() not in ("", "false", "0"):
+    options = read_query(query)
+    if verb == "list" and read_flag(options, "watch"):
         verb = "watch"
     if not name and verb in ("list", "watch", "deletecollection"):
         name = _selected(options.get("fieldSelector", ("",))[0])
@@ -208,12 +208,12 @@ class Secured:
 
     def _user(self, scope: Scope) -> User:
         user = certificate_user(scope.get("state", {}).get(PEER))
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if user is None and scheme.lower() == "bearer":
-            user = next(filter(None, (known.user(token.strip()) for known in self._tokens)), None)
+        scheme, token, *_ = (*Headers(scope=scope).get("authorization", "").strip().split(" ", 2), "", "")
+        if user is None and scheme.lower() == "bearer" and token:
+            user = next(filter(None, (known.user(token) for known in self._tokens)), None)
             if user is None:
                 raise unauthorized()
-        return ANONYMOUS if user is None else _authenticated(user)
+        return ANONYMOUS if user is None else authenticated(user)
 
     def check(self, user: User, wanted: Attributes) -> None:
         """Lets a user do what is wanted.
@@ -252,7 +252,7 @@ class Secured:
             groups = ["system:serviceaccounts", f"system:serviceaccounts:{who.namespace}"]
         other = User(name, tuple(groups), uid, extra)
         if name != ANONYMOUS.name:
-            return _authenticated(other)
+            return authenticated(other)
         return other if ANONYMOUS.groups[0] in groups else replace(other, groups=(*groups, *ANONYMOUS.groups))
 
 
@@ -267,7 +267,7 @@ class Unsecured:
         if scope["type"] != "http":
             return  # a WebSocket: nothing speaks that here
         wanted = Attributes(scope["method"].lower(), path=scope["path"])
-        with suppress(ApiError):  # a trick, which the application answers
+        with suppress(ApiError):  # which the application answers
             wanted = attributes(scope["method"], scope["path"], scope["query_string"])
         seen = _Seen(scope, UNSECURED, wanted, time.perf_counter())
         await self._app(scope, receive, _told(send, partial(seen.log, self._audit)))
@@ -282,7 +282,8 @@ def _extra(headers: Headers) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((key, tuple(values)) for key, values in sorted(found.items()))
 
 
-def _authenticated(user: User) -> User:
+def authenticated(user: User) -> User:
+    """A user that is known, in the group of all that are."""
     return user if _AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, _AUTHENTICATED))
 
 
@@ -316,6 +317,7 @@ __all__ = [
     "Tokens",
     "Unsecured",
     "attributes",
+    "authenticated",
     "certificate_user",
     "denial",
 ]

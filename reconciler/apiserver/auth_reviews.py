@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from reconciler.apiserver.api import Api
+from reconciler.apiserver.auth import authenticated
 from reconciler.apiserver.auth_tokens import BINDABLE, ISSUER, AccountTokens, Bound, Claims, account_user
-from reconciler.apiserver.decode import JSON, parse_body
+from reconciler.apiserver.decode import JSON, UNREGISTERED, kind_fault, parse_body
+from reconciler.apiserver.forms import complete
+from reconciler.apiserver.gotypes import message_fault
 from reconciler.apiserver.http import read_body
+from reconciler.apiserver.messages import fields_of, name_of_message
 from reconciler.apiserver.protobuf import as_json
 from reconciler.apiserver.rbac import MASTERS, Attributes, Authorizer, PolicyRule, User
-from reconciler.apiserver.status import ApiError, bad_request, conflict, invalid, method_not_allowed, not_found
+from reconciler.apiserver.status import (
+    ApiError,
+    bad_request,
+    conflict,
+    invalid,
+    method_not_allowed,
+    no_such_resource,
+    not_found,
+)
+from state.errors import Problem
 from state.errors import invalid as invalid_value
-from state.errors import required
 from state.objects import AnyObject, Pod, Secret
 from state.times import format_time
 
@@ -75,6 +87,13 @@ def _uid(api: Api, kind: str, namespace: str, name: str) -> str | None:
     return None if found is None else found.metadata.uid
 
 
+class _Question(NamedTuple):
+    """A kind of question, and what makes its status of who asks, what they sent (which it may complete), and where."""
+
+    kind: str
+    status: Callable[[User, Json, Attributes], Json]
+
+
 class ReviewAnswers:
     """Answers them; ``authenticate`` tells whose a token is that is for an audience."""
 
@@ -82,13 +101,14 @@ class ReviewAnswers:
         self, api: Api, authorizer: Authorizer, tokens: AccountTokens, authenticate: Callable[[str, str], User | None]
     ) -> None:
         self._api, self._authorizer, self._tokens, self._authenticate = api, authorizer, tokens, authenticate
-        self._kinds: dict[tuple[str, str], Callable[[User, Json, Attributes], Json]] = {
-            (_AUTHENTICATION, "selfsubjectreviews"): self._whoami,
-            (_AUTHENTICATION, "tokenreviews"): self._token_review,
-            (_AUTHORIZATION, "localsubjectaccessreviews"): self._access,
-            (_AUTHORIZATION, "selfsubjectaccessreviews"): self._access,
-            (_AUTHORIZATION, "selfsubjectrulesreviews"): self._rules,
-            (_AUTHORIZATION, "subjectaccessreviews"): self._access,
+        self._questions: dict[tuple[str, str, str], _Question] = {
+            ("", "serviceaccounts", "token"): _Question("TokenRequest", self._token_request),
+            (_AUTHENTICATION, "selfsubjectreviews", ""): _Question("SelfSubjectReview", self._whoami),
+            (_AUTHENTICATION, "tokenreviews", ""): _Question("TokenReview", self._token_review),
+            (_AUTHORIZATION, "localsubjectaccessreviews", ""): _Question("LocalSubjectAccessReview", self._access),
+            (_AUTHORIZATION, "selfsubjectaccessreviews", ""): _Question("SelfSubjectAccessReview", self._access),
+            (_AUTHORIZATION, "selfsubjectrulesreviews", ""): _Question("SelfSubjectRulesReview", self._rules),
+            (_AUTHORIZATION, "subjectaccessreviews", ""): _Question("SubjectAccessReview", self._access),
         }
 
     async def answer(self, request: Request, user: User, wanted: Attributes) -> Response | None:
@@ -97,51 +117,51 @@ class ReviewAnswers:
         Raises:
             ApiError: the question makes no sense.
         """
-        is_token = (wanted.group, wanted.resource, wanted.subresource) == ("", "serviceaccounts", "token")
-        if wanted.subresource and not is_token:
+        question = self._questions.get((wanted.group, wanted.resource, wanted.subresource))
+        if question is None:
             return None
-        make = self._token_request if is_token else self._kinds.get((wanted.group, wanted.resource))
-        if make is None:
-            return None
+        if wanted.name and not wanted.subresource:
+            raise no_such_resource()
         if wanted.verb != "create":
             raise method_not_allowed()
+        api_version = f"{wanted.group or _AUTHENTICATION}/v1"
+        message = name_of_message(api_version, question.kind)
         media = request.headers.get("content-type", "").partition(";")[0].strip() or JSON
-        body, media = as_json(await read_body(request, _MAX_BODY), media)
-        document = parse_body(body, media, "review") if body else {}
-        if not isinstance(document, dict) or not isinstance(document.get("spec") or {}, dict):
-            raise bad_request("the object provided is unrecognized: expected a map with a map spec")
-        result = {"metadata": {"creationTimestamp": None}, "spec": {}, **document}
-        result["status"] = make(user, result["spec"] or {}, wanted)
+        document = _read(*as_json(await read_body(request, _MAX_BODY), media), api_version, question.kind)
+        asked: Json = {name: document.get(name) or {} for name in ("metadata", "spec") if name in fields_of(message)}
+        status = question.status(user, asked, wanted)
+        result: Json = {"kind": question.kind, "apiVersion": api_version, **asked, "status": status}
+        complete(message, result)
         return Response(orjson.dumps(result), 201, media_type=JSON)
 
-    def _whoami(self, user: User, _: Json, __: Attributes) -> Json:
+    def _whoami(self, user: User, asked: Json, _: Attributes) -> Json:
+        asked["metadata"] = {"creationTimestamp": format_time(self._api.clock())}
         return {"userInfo": _shown(user)}
 
-    def _token_review(self, _: User, spec: Json, __: Attributes) -> Json:
+    def _token_review(self, _: User, asked: Json, __: Attributes) -> Json:
+        spec = asked["spec"]
         token, audiences = spec.get("token"), spec.get("audiences") or [ISSUER]
-        if not isinstance(token, str) or not token:
+        if not token:
             raise bad_request("token is required for TokenReview in authentication")
-        if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
-            raise bad_request("spec.audiences must be a list of strings")
         users = {each: user for each in audiences if (user := self._authenticate(token, each)) is not None}
         if not users:
-            return {"authenticated": False, "error": "invalid bearer token", "user": {}}
-        return {"audiences": list(users), "authenticated": True, "user": _shown(next(iter(users.values())))}
+            return {"error": "invalid bearer token", "user": {}}
+        user = authenticated(next(iter(users.values())))
+        return {"audiences": list(users), "authenticated": True, "user": _shown(user)}
 
-    def _access(self, user: User, spec: Json, wanted: Attributes) -> Json:
-        if wanted.resource != "selfsubjectaccessreviews":
-            user = _subject(spec)
-        asked = _asked(spec)
-        if wanted.namespace and asked.namespace != wanted.namespace:
-            why = f"spec.resourceAttributes.namespace must match namespace: {wanted.namespace}"
-            raise bad_request(why)
-        allowed = self._authorizer.allows(user, asked)
-        return {"allowed": allowed}
+    def _access(self, user: User, asked: Json, wanted: Attributes) -> Json:
+        spec, is_own = asked["spec"], wanted.resource == "selfsubjectaccessreviews"
+        problems = [*_problems(asked, is_own=is_own, namespace=wanted.namespace)]
+        if problems:
+            raise invalid("", _AUTHORIZATION, "", problems)
+        who = user if is_own else User(spec.get("user") or "", tuple(spec.get("groups") or ()))
+        return {"allowed": self._authorizer.allows(who, _attributes(spec))}
 
-    def _rules(self, user: User, spec: Json, _: Attributes) -> Json:
-        namespace = spec.get("namespace")
-        if not isinstance(namespace, str) or not namespace:
+    def _rules(self, user: User, asked: Json, _: Attributes) -> Json:
+        namespace = asked.pop("spec").get("namespace")
+        if not namespace:
             raise bad_request("no namespace on request")
+        asked["spec"] = {}
         rules = list(self._authorizer.rules(user, namespace))
         if MASTERS in user.groups:
             every = frozenset({"*"})
@@ -152,17 +172,23 @@ class ReviewAnswers:
             "resourceRules": [rule.to_dict() for rule in rules if not rule.paths],
         }
 
-    def _token_request(self, _: User, spec: Json, wanted: Attributes) -> Json:
+    def _token_request(self, _: User, asked: Json, wanted: Attributes) -> Json:
+        spec, meta = asked["spec"], asked["metadata"]
+        if meta.get("name") not in (None, "", wanted.name):
+            why = "must match the service account name if specified"
+            raise _invalid_token_request(invalid_value("metadata.name", meta["name"], why), wanted.name)
         uid = _uid(self._api, "ServiceAccount", wanted.namespace, wanted.name)
         if uid is None:
             raise not_found("serviceaccounts", "", wanted.name)
-        seconds, audiences = spec.get("expirationSeconds") or _HOUR, spec.get("audiences") or []
-        if not isinstance(seconds, int) or not _LEAST <= seconds <= _MOST:
-            message = "may not specify a duration less than 10 minutes"
-            raise _invalid_token_request(invalid_value("spec.expirationSeconds", seconds, message))
-        if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
-            raise _invalid_token_request(invalid_value("spec.audiences", audiences, "must be a list of strings"))
+        spec.setdefault("expirationSeconds", _HOUR)
+        seconds, audiences = spec["expirationSeconds"], spec.get("audiences") or []
+        if not _LEAST <= seconds <= _MOST:
+            bound_told = "less than 10 minutes" if seconds < _LEAST else "larger than 2^32 seconds"
+            problem = invalid_value("spec.expirationSeconds", seconds, f"may not specify a duration {bound_told}")
+            raise _invalid_token_request(problem)
+        spec["audiences"] = audiences or [ISSUER]
         now = self._api.clock()
+        asked["metadata"] = {"name": wanted.name, "namespace": wanted.namespace, "creationTimestamp": format_time(now)}
         bound = self._bound(spec.get("boundObjectRef"), wanted)
         token = self._tokens.issue(
             wanted.namespace, wanted.name, uid, audiences=audiences, seconds=seconds, now=now, bound=bound
@@ -173,10 +199,8 @@ class ReviewAnswers:
         """What a token is to be bound to."""
         if reference is None:
             return None
-        if not isinstance(reference, dict):
-            raise bad_request("spec.boundObjectRef must be a map")
-        kind, name = reference.get("kind"), reference.get("name")
-        if kind not in BINDABLE or reference.get("apiVersion") != "v1" or not isinstance(name, str):
+        kind, name = reference.get("kind"), reference.get("name") or ""
+        if kind not in BINDABLE or reference.get("apiVersion") != "v1":
             version = reference.get("apiVersion")
             raise bad_request(f"cannot bind token to object of type {version}, Kind={kind}")
         found = _find(self._api, kind, wanted.namespace, name)
@@ -192,8 +216,27 @@ class ReviewAnswers:
         return Bound(kind, name, uid)
 
 
-def _invalid_token_request(problem: Any) -> ApiError:
-    return invalid("TokenRequest", _AUTHENTICATION, "", [problem])
+def _read(body: bytes, media: str, api_version: str, kind: str) -> Json:
+    """A question as it was sent.
+
+    Raises:
+        ApiError: it is something else.
+    """
+    document = parse_body(body, media, kind) if body else {}
+    fault = kind_fault(document)
+    if fault:
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {fault}")
+    given = document.get("apiVersion") or api_version, document.get("kind") or kind
+    why = UNREGISTERED.format(kind=given[1], api_version=given[0]) if given != (api_version, kind) else ""
+    why = why or message_fault(name_of_message(api_version, kind), document)
+    if why:
+        raise bad_request(f'{given[1]} in version "{given[0].rpartition("/")[2]}" cannot be handled as a {kind}: {why}')
+    read: Json = document
+    return read
+
+
+def _invalid_token_request(problem: Problem, name: str = "") -> ApiError:
+    return invalid("TokenRequest", _AUTHENTICATION, name, [problem])
 
 
 def _shown(user: User) -> Json:
@@ -205,31 +248,33 @@ def _shown(user: User) -> Json:
     return shown
 
 
-def _subject(spec: Json) -> User:
-    name, groups = spec.get("user") or "", spec.get("groups") or []
-    if not isinstance(name, str) or not isinstance(groups, list) or not all(isinstance(each, str) for each in groups):
-        raise bad_request("spec.user must be a string and spec.groups a list of strings")
-    if not name and not groups:
-        problem = required("spec.user", "at least one of user or group must be specified")
-        raise invalid("SubjectAccessReview", _AUTHORIZATION, "", [problem])
-    return User(name, tuple(groups))
-
-
-def _asked(spec: Json) -> Attributes:
+def _problems(asked: Json, *, is_own: bool, namespace: str) -> Iterator[Problem]:
+    """What is wrong with a question about a right; one that has a namespace is about what is in there."""
+    spec, meta = asked["spec"], asked["metadata"]
     about, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (about is None) == (path is None):
+    shown = path and {"Path": path.get("path") or "", "Verb": path.get("verb") or ""}
+    if about is not None and path is not None:
+        message = "cannot be specified in combination with resourceAttributes"
+        yield invalid_value("spec.nonResourceAttributes", shown, message)
+    if about is None and path is None:
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid("SelfSubjectAccessReview", _AUTHORIZATION, "", [invalid_value("spec", "", message)])
-    given = about if about is not None else path
-    if not isinstance(given, dict) or not all(
-        isinstance(each, str) for each in given.values() if not isinstance(each, dict)
-    ):
-        raise bad_request("spec.resourceAttributes must hold strings")
+        yield invalid_value("spec.resourceAttributes", "null", message)
+    if not (is_own or spec.get("user") or spec.get("groups")):
+        yield invalid_value("spec.user", "", "at least one of user or group must be specified")
+    if {name for name, value in meta.items() if value} - {"managedFields", "namespace" if namespace else ""}:
+        except_for = " except for namespace" if namespace else ""
+        yield invalid_value("metadata", meta, f"must be empty{except_for}")
+    if namespace and about is not None and about.get("namespace") != namespace:
+        where = "spec.resourceAttributes.namespace"
+        yield invalid_value(where, about.get("namespace") or "", "must match metadata.namespace")
+    if namespace and path is not None:
+        yield invalid_value("spec.nonResourceAttributes", shown, "disallowed on this kind of request")
 
-    def text(name: str) -> str:
-        return str(given.get(name) or "")
 
-    if path is not None:
-        return Attributes(text("verb"), path=text("path"))
+def _attributes(spec: Json) -> Attributes:
+    about = spec.get("resourceAttributes")
+    if about is None:
+        other = spec["nonResourceAttributes"]
+        return Attributes(other.get("verb") or "", path=other.get("path") or "")
     names = ("verb", "group", "version", "resource", "subresource", "namespace", "name")
-    return Attributes(*map(text, names))
+    return Attributes(*(about.get(name) or "" for name in names))

@@ -63,7 +63,7 @@ class Security:
         api = application.api
         bootstrap_policy(api)
         authorizer = Authorizer(api.storage)
-        api.writer.guard = Escalation(authorizer)
+        api.writer.guard = Escalation(authorizer, api.storage)
         api.writer.configured.allows = authorizer.allows
         accounts = AccountAuthenticator(api, self.accounts)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.writer import Sent
+from state.objects import AnyObject
 from state.store.layout import prefix_of
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -60,7 +62,7 @@ def bootstrap(api: Api) -> None:
 
 
 def make_missing(api: Api, manifests: Iterable[dict[str, Any]]) -> None:
-    """Makes those objects that aren't there yet; what is there stays as it is."""
+    """Makes those objects that aren't there yet, with their status; what is there stays as it is."""
     for manifest in manifests:
         resource = api.registry.of_kind(manifest["apiVersion"], manifest["kind"])
         assert resource is not None
@@ -73,3 +75,13 @@ def make_missing(api: Api, manifests: Iterable[dict[str, Any]]) -> None:
         except ApiError as error:
             if error.reason != "AlreadyExists":  # another server on the same store was first
                 raise
+            continue
+        if "status" in manifest:
+            _report(api, Place(resource, namespace, name, "status"), manifest["status"])
+
+
+def _report(api: Api, place: Place, status: dict[str, Any]) -> None:
+    def edit(live: AnyObject) -> AnyObject:
+        return api.storage.read(place.resource, {**wire.document(live), "status": status})
+
+    api.writer.change(place, edit, MANAGER)

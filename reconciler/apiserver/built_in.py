@@ -15,6 +15,7 @@ from state.errors import Problem
 from state.objects import AnyObject, CustomObject
 from state.validation.plain import plain_changes, plain_problems
 from state.validation.updates import Parts, finalizer_problems
+from state.warnings.plain import plain_warnings
 
 Json = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
@@ -42,8 +43,8 @@ class BuiltInKind:
         return body if complete is None else complete(body), unknown
 
     def warnings(self, new: AnyObject, old: AnyObject | None) -> Iterable[str]:
-        """Nothing is said of them."""
-        return ()
+        """What is said of an object that is taken all the same."""
+        return plain_warnings(self._kind, _fields(new), is_new=old is None)
 
     def problems(self, new: AnyObject, old: AnyObject | None) -> Iterator[Problem]:
         """What of an object isn't allowed, or not as a change of the old one."""
@@ -83,9 +84,12 @@ def _of_admission(name: str) -> Callable[[Json], Iterable[Problem]]:
 
 
 _CHECKS: dict[str, Callable[[Json], Iterable[Problem]]] = {
+    "DeviceClass": _of_admission("class_selector_problems"),
     "MutatingWebhookConfiguration": _of_admission("webhook_problems"),
     "MutatingAdmissionPolicy": _of_admission("mutating_problems"),
     "MutatingAdmissionPolicyBinding": _of_admission("mutating_binding_problems"),
+    "ResourceClaim": _of_admission("claim_selector_problems"),
+    "ResourceClaimTemplate": _of_admission("template_selector_problems"),
     "ValidatingAdmissionPolicy": _of_admission("policy_problems"),
     "ValidatingAdmissionPolicyBinding": _of_admission("binding_problems"),
     "ValidatingWebhookConfiguration": _of_admission("webhook_problems"),
@@ -213,6 +217,29 @@ def _priority_level(body: Json) -> Json:
     return {**body, "spec": spec}
 
 
+def _wanted_devices(request: Json) -> Json:
+    mode = request.get("allocationMode") or "ExactCount"
+    counted = {"count": request.get("count") or 1} if mode == "ExactCount" else {}
+    return _with_each({**request, "allocationMode": mode, **counted}, "tolerations", {"operator": "Equal"})
+
+
+def _device_request(request: Json) -> Json:
+    if request.get("exactly") is not None:
+        request = {**request, "exactly": _wanted_devices(request["exactly"])}
+    if request.get("firstAvailable"):
+        request = {**request, "firstAvailable": [_wanted_devices(each) for each in request["firstAvailable"]]}
+    return request
+
+
+def _device_claim(body: Json) -> Json:
+    spec = body.get("spec", {})
+    devices = spec.get("devices", {})
+    if not devices.get("requests"):
+        return body
+    devices = {**devices, "requests": [_device_request(each) for each in devices["requests"]]}
+    return {**body, "spec": {**spec, "devices": devices}}
+
+
 _DEFAULTS: dict[str, Callable[[Json], Json]] = {
     "ClusterRoleBinding": _binding,
     "FlowSchema": _flow_schema,
@@ -221,6 +248,8 @@ _DEFAULTS: dict[str, Callable[[Json], Json]] = {
     "MutatingWebhookConfiguration": _webhooks({"reinvocationPolicy": "Never"}),
     "NetworkPolicy": _network_policy,
     "PriorityLevelConfiguration": _priority_level,
+    "ResourceClaim": _device_claim,
+    "ResourceClaimTemplate": lambda body: {**body, "spec": _device_claim(body.get("spec", {}))},
     "RoleBinding": _binding,
     "MutatingAdmissionPolicy": _admission_policy,
     "MutatingAdmissionPolicyBinding": lambda body: _matching(body, "matchResources"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import resource
+from collections.abc import Sequence
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -21,12 +23,15 @@ PEER = "peer_certificate"
 HEADER_SECONDS, IDLE_SECONDS = 32.0, 130.0
 #: What is sent to a client that reads nothing, or less than so much, in so many seconds is given up.
 STALL_SECONDS, LEAST_READ = 30.0, 1 << 14
-#: Bytes of a request line and its headers.
-MAX_HEADER_BYTES = 1 << 20
+#: Bytes of a request line and its headers; and of a body with all that chunks and trailers add to it, be it answered
+#: already.
+MAX_HEADER_BYTES, MAX_SENT_BYTES = 1 << 20, 16 << 20
 #: Seconds between looks at a connection.
 _EVERY = 5.0
 _MOST_FILES = 1 << 16
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LARGE = "431 Request Header Fields Too Large"
+_INVALID = "400 Bad Request"
+_HOST, _BROKEN_ESCAPE = re.compile(rb"[\w!$&'()*+,\-.:;=@\[\]_~%]*"), re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def allow_many() -> None:
@@ -37,13 +42,45 @@ def allow_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+class RefusedError(Exception):
+    """A request that nobody should look at any further; the text is the status, and why."""
+
+
+def check_head(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuses what Go's HTTP server refuses: what somebody before this server may understand in another way.
+
+    Raises:
+        RefusedError: the request's head is of that kind.
+    """
+    if version not in ("1.0", "1.1"):
+        raise RefusedError("505 HTTP Version Not Supported: unsupported protocol version")
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if not _HOST.fullmatch(value):
+                raise RefusedError(f"{_INVALID}: malformed Host header")
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise RefusedError("501 Not Implemented: unsupported transfer encoding")
+        elif name == b"expect" and value.lower() != b"100-continue":
+            raise RefusedError("417 Expectation Failed")
+    if hosts > 1:
+        raise RefusedError(f"{_INVALID}: too many Host headers")
+    if not hosts and version == "1.1":
+        raise RefusedError(f"{_INVALID}: missing required Host header")
+    if b"%" in url and _BROKEN_ESCAPE.search(url.partition(b"?")[0]):
+        raise RefusedError(_INVALID)
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with bounds, and with the client's certificate where ``auth`` looks for it."""
 
     _look: asyncio.TimerHandle | None = None
     #: When the client has to have sent the headers of a request; infinite while it needn't.
     _deadline = math.inf
-    _header_bytes = 0
+    _header_bytes = _sent_bytes = 0
+    #: What is answered to what is no request.
+    _refused = _INVALID
     #: Whether a request's body is coming, be it answered already.
     _is_in_body = False
     #: Since when nothing more can be sent, and how much was left then.
@@ -93,14 +130,28 @@ class Connection(HttpToolsProtocol):
     # -- what comes ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Reads; headers are counted until they end."""
-        if self._deadline < math.inf and not self._is_in_body:
+        """Reads; headers and body are counted until they end."""
+        if self._is_in_body:
+            self._sent_bytes += len(data)
+            if self._sent_bytes > MAX_SENT_BYTES:
+                self.transport.abort()
+                return
+        elif self._deadline < math.inf:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+                self._refuse(_TOO_LARGE)
                 return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no request, or one that is refused."""
+        self._refuse(self._refused)
+
+    def _refuse(self, status: str) -> None:
+        """Answers in Go's form, and ends the connection."""
+        head = f"HTTP/1.1 {status.partition(':')[0]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        self.transport.write(f"{head}Content-Length: {len(status)}\r\nConnection: close\r\n\r\n{status}".encode())
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -109,7 +160,12 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are there."""
-        self._deadline, self._header_bytes, self._is_in_body = math.inf, 0, True
+        try:
+            check_head(self.parser.get_http_version(), self.url, self.headers)
+        except RefusedError as error:
+            self._refused = str(error)
+            raise
+        self._deadline, self._header_bytes, self._sent_bytes, self._is_in_body = math.inf, 0, 0, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -15,7 +15,6 @@ import structlog
 
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.compaction import Compactor
-from reconciler.apiserver.event_limits import EventLimits
 from reconciler.apiserver.leadership import Leadership, NotLeadingError
 from reconciler.apiserver.mirror import Mirror
 from reconciler.apiserver.owned_fields import ControllersFields
@@ -127,7 +126,6 @@ class ControlPlane:
             ctx.owned = ControllersFields(self._api.writer.fields, self._api.registry)
         ctx.admission = ConfiguredAdmission(ctx, self._api.writer.configured, self._api.registry)
         self._recorder = Recorder()
-        self._limits = EventLimits(self._cycle.ws)
         #: Whether nothing was looked at yet.
         self._is_fresh = True
         #: Whether there was more to do than one turn does.
@@ -236,7 +234,7 @@ class ControlPlane:
 
     def record(self, reported: Iterable[Reported], now: int) -> list[Event]:
         """Puts into the workspace what was reported at ``now`` (µs since the epoch); returns the events."""
-        stored = self._recorder.record(self.ws, self._limits.worth_recording(reported, now), now)
+        stored = self._recorder.record(self.ws, reported, now)
         if stored:
             self.on_events(stored)
         return stored

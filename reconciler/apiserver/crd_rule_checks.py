@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from reconciler.apiserver.cel import CelSyntaxError, compiled
+from reconciler.apiserver.cel.types import DYN, Type, declared
 from reconciler.apiserver.crd_paths import field_at
 from reconciler.apiserver.crd_rules import REASONS, RULES, old_is_used
 from state.errors import Problem, invalid, not_supported, required
@@ -13,6 +16,7 @@ from state.errors import Problem, invalid, not_supported, required
 Json = dict[str, Any]
 Schema = Mapping[str, Any]
 _LIST, _MAP = "x-kubernetes-list-type", "x-kubernetes-map-type"
+_EMBEDDED = "x-kubernetes-embedded-resource"
 
 
 def rule_forms(schema: Schema, path: str) -> Iterator[Problem]:
@@ -47,7 +51,9 @@ def _field_path_problems(field: str, schema: Schema, path: str) -> Iterator[Prob
         yield invalid(path, field, "must be a valid path")
 
 
-def rule_faults(schema: Any, path: str, uncorrelatable: str | None = None) -> Iterator[Problem]:
+def rule_faults(
+    schema: Any, path: str, uncorrelatable: str | None = None, *, is_root: bool = True
+) -> Iterator[Problem]:
     """Rules that can't be understood, or speak of a past that can't be told.
 
     ``uncorrelatable`` is where the outermost value is of whose parts nobody can say what they were before.
@@ -55,22 +61,42 @@ def rule_faults(schema: Any, path: str, uncorrelatable: str | None = None) -> It
     if not isinstance(schema, Mapping):
         return
     for index, rule in enumerate(schema.get(RULES) or ()):
-        yield from _one_rule(rule, f"{path}.{RULES}[{index}]", uncorrelatable)
+        kind = declared(schema, is_root=is_root or bool(schema.get(_EMBEDDED))) or DYN
+        yield from _one_rule(rule, f"{path}.{RULES}[{index}]", uncorrelatable, kind)
     below = path if schema.get(_MAP) == "atomic" and uncorrelatable is None else uncorrelatable
     for name in sorted(schema.get("properties") or {}):
-        yield from rule_faults(schema["properties"][name], f"{path}.properties[{name}]", below)
+        yield from rule_faults(schema["properties"][name], f"{path}.properties[{name}]", below, is_root=False)
     below = path if schema.get(_LIST) != "map" and uncorrelatable is None else uncorrelatable
-    yield from rule_faults(schema.get("items"), f"{path}.items", below)
-    yield from rule_faults(schema.get("additionalProperties"), f"{path}.additionalProperties", uncorrelatable)
+    yield from rule_faults(schema.get("items"), f"{path}.items", below, is_root=False)
+    more = schema.get("additionalProperties")
+    yield from rule_faults(more, f"{path}.additionalProperties", uncorrelatable, is_root=False)
 
 
-def _one_rule(rule: Json, path: str, uncorrelatable: str | None) -> Iterator[Problem]:
-    for field in ("rule", "messageExpression"):
+#: By field: what an expression has to be, what is said of another, and how it is said that there is none.
+_WANTED = {
+    "rule": ("bool", "cel expression must evaluate to a bool", "compilation failed"),
+    "messageExpression": (
+        "string",
+        "messageExpression must evaluate to a string",
+        "messageExpression compilation failed",
+    ),
+}
+
+
+def _one_rule(rule: Json, path: str, uncorrelatable: str | None, kind: Type) -> Iterator[Problem]:
+    before = Type("opt", (kind,)) if rule.get("optionalOldSelf") else kind
+    for field, (wanted, otherwise, doing) in _WANTED.items():
+        text = rule.get(field, "")
+        if not text.strip():
+            continue
         try:
-            if rule.get(field):
-                compiled(rule[field])
+            checked = compiled(text).checked({"self": kind, "oldSelf": before})
+            faults, found = "\n".join(checked.faults), checked.type.name
         except CelSyntaxError as error:
-            yield invalid(f"{path}.{field}", rule, f"compilation failed: {error}")
+            faults, found = str(error), ""
+        if faults or found != wanted:
+            why = f"{doing}: {faults}" if faults else otherwise
+            yield Problem(f"{path}.{field}", f"{_in_go(rule)}: {why}")
     if old_is_used(rule["rule"]):
         if uncorrelatable is not None:
             message = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
@@ -78,3 +104,13 @@ def _one_rule(rule: Json, path: str, uncorrelatable: str | None) -> Iterator[Pro
     elif rule.get("optionalOldSelf") is not None:
         message = "may not be set if oldSelf is not used in rule"
         yield invalid(f"{path}.optionalOldSelf", rule["optionalOldSelf"], message)
+
+
+def _in_go(rule: Json) -> str:
+    """A rule as Go prints its own struct."""
+    texts = {name: rule.get(name[:1].lower() + name[1:], "") for name in ("Rule", "Message", "MessageExpression")}
+    rest = {"Reason": rule.get("reason"), "FieldPath": rule.get("fieldPath", "")}
+    whole = orjson.dumps({**texts, **rest, "OptionalOldSelf": rule.get("optionalOldSelf")}).decode()
+    for letter in "<>&":
+        whole = whole.replace(letter, f"\\u{ord(letter):04x}")
+    return whole

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from reconciler.apiserver.cel.types import escaped
 from reconciler.apiserver.cel.values import NOTHING, Optional
 from state.errors import NO_VALUE, Problem
 from state.times import parse_duration
@@ -21,11 +22,6 @@ Json = dict[str, Any]
 Schema = Mapping[str, Any]
 RULES = "x-kubernetes-validations"
 _OLD = re.compile(r"\boldSelf\b")
-_RESERVED = re.compile(
-    "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|"
-    "while"
-)
-_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 #: What a refusal may be, as rules say it, and as a ``Problem`` does.
 REASONS = {f"FieldValue{reason}": reason for reason in ("Duplicate", "Forbidden", "Invalid", "Required")}
 
@@ -138,7 +134,7 @@ def _native(value: Any, schema: Schema) -> Any:
     if isinstance(value, dict):
         properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
         return {
-            (_escaped(name) if name in properties else name): _native(item, properties.get(name) or _mapping(more))
+            (escaped(name) if name in properties else name): _native(item, properties.get(name) or _mapping(more))
             for name, item in value.items()
         }
     if isinstance(value, list):
@@ -167,12 +163,3 @@ _FORMATS: Mapping[str, Callable[[str], Any]] = {
     "date-time": datetime.fromisoformat,
     "duration": _duration,
 }
-
-
-def _escaped(name: str) -> str:
-    """A property's name as rules write it."""
-    if _RESERVED.fullmatch(name):
-        return f"__{name}__"
-    for text, instead in _ESCAPES:
-        name = name.replace(text, instead)
-    return name

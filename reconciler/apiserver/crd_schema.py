@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import orjson
 import re2
+
+from reconciler.apiserver.crd_fields import MistypedError
+from reconciler.apiserver.gotypes import message_fault
+from reconciler.apiserver.messages import fields_of
 
 Json = dict[str, Any]
 Schema = Mapping[str, Any]
 _PRESERVE, _EMBEDDED = "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"
-_NULLABLE = "nullable"
+_NULLABLE, _META = "nullable", "meta.v1.ObjectMeta"
 #: From here on Go writes numbers with an exponent.
 _LONG = 1e21
 _IDENTITY = frozenset({"apiVersion", "kind", "metadata"})
@@ -34,7 +39,7 @@ def pruned(value: Any, schema: Schema, path: str = "", unknown: list[str] | None
     for name, item in value.items():
         where = f"{path}.{name}" if path else name
         if schema.get(_EMBEDDED) and name in _IDENTITY:
-            result[name] = item
+            result[name] = _embedded_meta(item, where, unknown) if name == "metadata" else item
         elif name in properties:
             result[name] = pruned(item, properties[name], where, unknown)
         elif isinstance(more, dict):
@@ -44,6 +49,23 @@ def pruned(value: Any, schema: Schema, path: str = "", unknown: list[str] | None
         elif unknown is not None:
             unknown.append(where)
     return result
+
+
+def _embedded_meta(value: Any, path: str, unknown: list[str] | None) -> Any:
+    """The metadata of an object within an object, without fields that no metadata has.
+
+    Raises:
+        MistypedError: it is none.
+    """
+    if not isinstance(value, dict):
+        return value
+    fault = message_fault(_META, value)
+    if fault:
+        raise MistypedError(f"{path}: Invalid value: {orjson.dumps(value).decode()}: {fault}")
+    known = fields_of(_META)
+    if unknown is not None:
+        unknown += [f"{path}.{name}" for name in value if name not in known]
+    return {name: item for name, item in value.items() if name in known}
 
 
 def without_nulls(value: Any, schema: Schema) -> Any:

@@ -43,13 +43,14 @@ JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.
 BODIES = (JSON, YAML, PROTOBUF)
 #: Go's type that kind and version are read into.
 _TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+_NO_KIND = "couldn't get version/kind; json parse error: "
 _SUMMARY_LENGTH = 30
 _META = "meta.v1.ObjectMeta"
 #: Messages of small objects that aren't read into a type.
-_SMALL = {"Binding": "core.v1.Binding", "Eviction": "policy.v1.Eviction", "Scale": "autoscaling.v1.Scale"}
+_SMALL = {"Binding": "core.v1.Binding", "Eviction": "policy.v1.Eviction"}
 #: The package of a group's internal types, where it isn't the group's first word.
 _PACKAGES = {"": "core", "rbac.authorization.k8s.io": "rbac"}
-_UNREGISTERED = 'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:111"'
+UNREGISTERED = 'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:111"'
 
 
 class Decoded(NamedTuple):
@@ -65,18 +66,48 @@ class Decoded(NamedTuple):
         return cls(obj, (*warnings, *more))
 
 
+class UnreadableError(ValueError):
+    """A body is neither JSON nor YAML."""
+
+
+def parsed(body: bytes, content_type: str) -> Any:
+    """The body as plain data.
+
+    Raises:
+        UnreadableError: it can't be read.
+    """
+    if content_type == YAML:
+        document = next(iter(documents(body)), None)
+        if document is not None and document.problem is not None:
+            raise UnreadableError(f"error converting YAML to JSON: yaml: {document.problem.message}")
+        return None if document is None else document.value
+    try:
+        return loads(body)
+    except GoJsonError as error:
+        raise UnreadableError(f"{_NO_KIND}{error}") from error
+
+
 def parse_body(body: bytes, content_type: str, kind: str) -> Any:
     """The body as plain data; ``kind`` is what it should be.
 
     Raises:
         ApiError: it can't be read.
     """
-    if content_type == YAML:
-        return _yaml(body, kind)
     try:
-        return loads(body)
-    except GoJsonError as error:
-        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from error
+        return parsed(body, content_type)
+    except UnreadableError as error:
+        raise _unrecognized(kind, str(error), body) from error
+
+
+def kind_fault(data: Any) -> str:
+    """What Go says of a document whose kind and version can't be told; "" if they can."""
+    if not isinstance(data, dict):
+        return f"{_NO_KIND}json: cannot unmarshal {found(data)} into Go value of type {_TYPE_META}"
+    for field in ("apiVersion", "kind"):
+        if not isinstance(data.get(field), str | None):
+            where = f"Go struct field .{field} of type string"
+            return f"{_NO_KIND}json: cannot unmarshal {found(data[field])} into {where}"
+    return ""
 
 
 def part(data: Any, name: str, kind: str) -> dict[str, Any]:
@@ -97,16 +128,6 @@ def part(data: Any, name: str, kind: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request(f"{version} {found(value)} into Go struct field {kind}.{name}")
     return value
-
-
-def _yaml(body: bytes, kind: str) -> Any:
-    found_document = next(iter(documents(body)), None)
-    if found_document is None:
-        return None
-    if found_document.problem is not None:
-        fault = f"error converting YAML to JSON: yaml: {found_document.problem.message}"
-        raise _unrecognized(kind, fault, body) if kind else bad_request(f"error decoding YAML: {fault}")
-    return found_document.value
 
 
 def _unrecognized(kind: str, fault: str, body: bytes) -> ApiError:
@@ -147,13 +168,9 @@ class Decoder:
             _check_has_kind(data, resource.kind, body)
         if data is None:
             data = {}
-        if not isinstance(data, dict):
-            fault = f"json: cannot unmarshal {found(data)} into Go value of type {_TYPE_META}"
-            raise _unrecognized(resource.kind, f"couldn't get version/kind; json parse error: {fault}", body)
-        for field in ("apiVersion", "kind"):
-            if not isinstance(data.get(field), str | None):
-                fault = f"json: cannot unmarshal {found(data[field])} into Go struct field .{field} of type string"
-                raise _unrecognized(resource.kind, f"couldn't get version/kind; json parse error: {fault}", body)
+        fault = kind_fault(data)
+        if fault:
+            raise _unrecognized(resource.kind, fault, body)
         if resource.is_custom:  # its own decoder takes nothing for granted
             data = {"apiVersion": "", **data}
         return self.manifest(data, resource, validation, Text(body, content_type == YAML))
@@ -212,7 +229,7 @@ def other_kind(api_version: str, kind: str, resource: Resource) -> str:
     if kind in SERVED.get(api_version, ()):
         package = _PACKAGES.get(resource.group) or resource.group.partition(".")[0]
         return f"converting ({version}.{kind}) to ({package}.{resource.kind}): unknown conversion"
-    return _UNREGISTERED.format(kind=kind, api_version=api_version if group else version)
+    return UNREGISTERED.format(kind=kind, api_version=api_version if group else version)
 
 
 #: An object with its unknown fields, or Go's message about the first value of a wrong type.

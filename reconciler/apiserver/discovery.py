@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from base64 import b64encode
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -56,30 +57,31 @@ _VIRTUAL: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 
-#: The built-in groups in the order of kube-apiserver's priorities; others come after them, sorted by name.
-_ORDER = (
-    "",
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-)
+#: The group of the aggregator itself, which comes first.
+AGGREGATOR = "apiregistration.k8s.io"
+#: kube-apiserver's priorities of the other built-in groups (APIServices have them as ``groupPriorityMinimum``).
+PRIORITIES = {
+    "": 18_000,
+    "apps": 17_800,
+    "events.k8s.io": 17_750,
+    "authentication.k8s.io": 17_700,
+    "authorization.k8s.io": 17_600,
+    "autoscaling": 17_500,
+    "batch": 17_400,
+    "certificates.k8s.io": 17_300,
+    "networking.k8s.io": 17_200,
+    "policy": 17_100,
+    "rbac.authorization.k8s.io": 17_000,
+    "storage.k8s.io": 16_800,
+    "admissionregistration.k8s.io": 16_700,
+    "apiextensions.k8s.io": 16_700,
+    "scheduling.k8s.io": 16_600,
+    "coordination.k8s.io": 16_500,
+    "node.k8s.io": 16_300,
+    "discovery.k8s.io": 16_200,
+    "flowcontrol.apiserver.k8s.io": 16_100,
+    "resource.k8s.io": 15_900,
+}
 
 
 def version() -> dict[str, Any]:
@@ -103,6 +105,13 @@ def version() -> dict[str, Any]:
     }
 
 
+def index(registry: Registry, pages: Iterable[str]) -> dict[str, Any]:
+    """The answer of /: every path that isn't below a version; ``pages`` are those beside the API itself."""
+    versions = ((name, each) for name, found in served_versions(registry).items() for each in found if name)
+    groups = {path for name, each in versions for path in (f"/apis/{name}", f"/apis/{name}/{each}")}
+    return {"paths": sorted({"/api", "/api/v1", "/apis", "/apis/", "/version", *groups, *pages})}
+
+
 def core_versions(address: str) -> dict[str, Any]:
     """The answer of /api; ``address`` is the server's own."""
     return {
@@ -122,9 +131,9 @@ def served_versions(registry: Registry) -> dict[str, list[str]]:
     return {name: versions[name] for name in sorted(versions, key=_rank)}
 
 
-def _rank(name: str) -> tuple[int, str]:
+def _rank(name: str) -> tuple[bool, int, str]:
     """Sorts groups by their priority: clients take a short name or kind from the first group that has it."""
-    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+    return name != AGGREGATOR, -PRIORITIES.get(name, 0), name
 
 
 def group(name: str, versions: list[str]) -> dict[str, Any]:
@@ -187,7 +196,9 @@ def _row(resource: Resource, name: str, part: Subresource) -> dict[str, Any]:
 
 def _hash(resource: Resource) -> str:
     """Tells one way of storing a kind from another; opaque to clients."""
-    text = f"{resource.group}/{resource.version}/{resource.kind}"
+    api_version = resource.api_version if resource.conversion is None else resource.conversion.stored[0]
+    group_name, _, version_name = api_version.rpartition("/")
+    text = f"{group_name}/{version_name}/{resource.kind}"
     return b64encode(sha256(text.encode()).digest()[:8]).decode()
 
 
@@ -210,14 +221,12 @@ def aggregated(registry: Registry, *, core: bool) -> dict[str, Any]:
 def _aggregated_version(registry: Registry, group_name: str, version_name: str) -> dict[str, Any]:
     found = resource_list(registry, group_name, version_name)
     assert found is not None
+    is_custom = any(each.is_custom for each in registry.resources if each.group == group_name)
     resources: dict[str, dict[str, Any]] = {}
     for row in found["resources"]:
         name, _, part = row["name"].partition("/")
-        kind = {
-            "group": row.get("group", group_name),
-            "version": row.get("version", version_name),
-            "kind": row["kind"],
-        }
+        own = (group_name, version_name) if is_custom else ("", "")  # that of built-in kinds goes without saying
+        kind = {"group": row.get("group", own[0]), "version": row.get("version", own[1]), "kind": row["kind"]}
         if part:
             entry = {"subresource": part, "responseKind": kind, "verbs": row["verbs"]}
             resources[name].setdefault("subresources", []).append(entry)
@@ -229,7 +238,5 @@ def _aggregated_version(registry: Registry, group_name: str, version_name: str) 
             "singularResource": row["singularName"],
             "verbs": row["verbs"],
         }
-        for source, target in (("shortNames", "shortNames"), ("categories", "categories")):
-            if source in row:
-                resources[name][target] = row[source]
+        resources[name] |= {field: row[field] for field in ("shortNames", "categories") if field in row}
     return {"version": version_name, "resources": list(resources.values()), "freshness": "Current"}

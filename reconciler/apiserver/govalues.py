@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from state.errors import quoted
 from state.quantity import QuantityError, parse
 
 QUANTITY_FORM = r"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -41,11 +40,6 @@ def syntax(value: Any) -> str:
     if isinstance(value, list):
         return f"{type_name(value)}{{{', '.join(map(syntax, value))}}}"
     return quoted(value) if isinstance(value, str) else printed(value)
-
-
-def quoted(text: str) -> str:
-    """A text between quotes."""
-    return orjson.dumps(text).decode()
 
 
 def type_name(value: Any) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import parse_qs
 
 import structlog
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from reconciler.apiserver.queries import read_query
 from state.errors import StateError
 
 log = structlog.get_logger("reconciler")
@@ -52,7 +52,7 @@ class _Endpoint:
 
     async def whole(self, request: Request) -> Response:
         """All checks but those that the request excludes."""
-        query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = read_query(request.scope["query_string"])
         excluded = set(query.get("exclude", ()))
         lines, failed = [], []
         for name, work in self._checks.items():

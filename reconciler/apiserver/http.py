@@ -6,9 +6,9 @@ Authentication and authorisation are middleware around it; they find what a requ
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 import structlog
@@ -32,12 +32,15 @@ from reconciler.apiserver.options import (
     Sender,
     WriteOptions,
     check_timeout,
+    delete_body,
+    read_flag,
     read_text,
     revision_of,
 )
 from reconciler.apiserver.patching import APPLY, CUSTOM_PATCHES, PATCHES
 from reconciler.apiserver.pod_logs import log_response
 from reconciler.apiserver.protobuf import as_json
+from reconciler.apiserver.queries import read_query
 from reconciler.apiserver.render import Form, Layouts, Renderer, built_in_layouts, data, media_of_error, negotiate
 from reconciler.apiserver.resources import Resource
 from reconciler.apiserver.routes import Target, UnknownPathError, is_defined, target
@@ -54,8 +57,11 @@ from state.objects import Service
 
 log = structlog.get_logger("reconciler")
 
-#: Characters of one warning that are told, and of all of a request.
-_ONE_WARNING, _ALL_WARNINGS = 256, 4096
+#: Characters of all warnings of an answer; and, if there are more of them, of each.
+_ALL_WARNINGS, _ONE_WARNING = 4096, 256
+#: Warnings that are told: clients in Python take no more than 100 headers.
+_MOST_WARNINGS = 80
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MAX_BODY_BYTES = 3 * 1024 * 1024
 #: Requests that are worked on at once; more wait.
 MAX_AT_ONCE = 64
@@ -119,13 +125,15 @@ class Application:
 
     async def _respond(self, request: Request) -> ASGIApp:
         path = request.scope["path"].rstrip("/") or "/"
+        if path == "*":  # the server as a whole
+            return Response()
         page = self._page(path)
         if page is not None:
             return await page(request)
-        form = negotiate(request.headers.get("accept", ""))
+        form = negotiate(request.headers.get("accept", ""), offers_discovery=path in ("/api", "/apis"))
         document = self.described(path, form)
         if document is not None:
-            if request.method not in ("GET", "HEAD"):
+            if request.method != "GET" and not (request.method == "HEAD" and path == "/"):
                 raise method_not_allowed()
             form.check_plain()
             return _data_response(document, form)
@@ -146,9 +154,7 @@ class Application:
         registry = self.api.registry
         parts = path.split("/")[1:]
         if path == "/":
-            return {
-                "paths": ["/api", "/api/v1", "/apis", *(f"/apis/{name}" for name in registry.group_versions if name)]
-            }
+            return discovery.index(registry, self.pages)
         if path == "/version":
             return discovery.version()
         if path in ("/api", "/apis"):
@@ -166,9 +172,8 @@ class Application:
         return None
 
     async def _on_resource(self, request: Request, path: str, form: Form) -> ASGIApp:
-        query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        is_watch = query.get("watch", ("",))[0].lower() not in ("", "false", "0")
-        aim = target(self.api.registry, path, request.method, is_watch=is_watch)
+        query = read_query(request.scope["query_string"])
+        aim = target(self.api.registry, path, request.method, wants_watch=bool(read_flag(query, "watch")))
         conversion = aim.place.resource.conversion
         renderer = Renderer(form, self.api.storage, self.layouts, self.api.clock, query, conversion=conversion)
         if aim.verb == "watch":
@@ -177,7 +182,7 @@ class Application:
         if aim.place.subresource == "log":
             return await self._in_thread(lambda: log_response(self.api, aim.place, query))
         body = await read_body(request) if request.method in _METHODS_WITH_BODY else b""
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip() or JSON
+        content_type = _media_of(request.headers.get("content-type") or JSON)
         sender = Sender(request.headers.get("user-agent", ""), request.scope.get("user"))
 
         def work() -> Response:
@@ -221,6 +226,7 @@ class Application:
         return response
 
     async def _watch(self, aim: Target, query: Query, renderer: Renderer) -> ASGIApp:
+        renderer.form.check_stream()
         if aim.place.name:
             query = {**query, "fieldSelector": (f"metadata.name={aim.place.name}",)}
         asked = as_stored(self.api, Asked(aim, query))
@@ -268,7 +274,7 @@ class Application:
             if aim.verb == "get":
                 return _answer(parts.get_scale(place), resource=SCALE)
             change = parts.patch_scale if aim.verb == "patch" else parts.put_scale
-            return _answer(change(place, body, content_type, options), resource=SCALE)
+            return change(place, body, content_type, options)
         if place.subresource in ("binding", "eviction"):
             do, name = (parts.bind, "Binding") if place.subresource == "binding" else (parts.evict, "Eviction")
             return _answer(do(place, parse_body(body, content_type, name) or {}, options), 201)
@@ -295,6 +301,10 @@ def _answer(document: Mapping[str, Any], code: int = 200, resource: Resource | N
     return Answer(code, orjson.dumps(document), resource=resource)
 
 
+def _media_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _check_media(content_type: str, known: tuple[str, ...], error: ApiError) -> None:
     if content_type not in known:
         raise error
@@ -308,10 +318,7 @@ def _check_patch_media(content_type: str, resource: Resource) -> None:
 
 
 def _delete_options(query: Query, body: bytes, content_type: str, sender: Sender) -> DeleteOptions:
-    if not body.strip():
-        return DeleteOptions.read(query, None, sender.user)
-    _check_media(content_type, BODIES, unsupported_media_type(BODIES))
-    return DeleteOptions.read(query, parse_body(body, content_type, "DeleteOptions"), sender.user)
+    return DeleteOptions.read(query, delete_body(body, content_type), sender.user)
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -347,14 +354,18 @@ def _data_response(document: Any, form: Form) -> Response:
 
 
 def _warning_headers(warnings: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
-    """Warnings as RFC 7234 has them, within the bounds of kube-apiserver; no header can be smuggled in."""
-    values, left = [], _ALL_WARNINGS
-    for text in warnings:
-        shown = "".join(filter(str.isprintable, text))[:_ONE_WARNING]
-        left -= len(shown)
-        if left < 0:
+    """Warnings as RFC 7234 has them, each once, within the bounds of kube-apiserver: one with control characters isn't
+    told, and if all are too long together, each is cut.
+    """
+    texts = [text for text in dict.fromkeys(warnings) if text and not _CONTROL.search(text)]
+    if sum(map(len, texts)) > _ALL_WARNINGS:
+        texts = [text[:_ONE_WARNING] for text in texts]
+    values, told = [], 0
+    for text in texts[:_MOST_WARNINGS]:
+        if told >= _ALL_WARNINGS:
             break
-        escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+        told += len(text)
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         values.append((b"warning", f'299 - "{escaped}"'.encode()))
     return values
 

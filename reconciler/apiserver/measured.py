@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 from collections import Counter as Tally
@@ -34,6 +35,10 @@ _ABOUT = ("verb", "group", "version", "resource", "subresource", "scope", "compo
 _VERBS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 _KNOWN_VERBS = frozenset({"get", "list", "watch", "deletecollection", "connect", *_VERBS})
 _COMPONENT = "apiserver"
+#: What machines ask again and again; other paths beside the API aren't told apart.
+_PROBED = frozenset({"/healthz", "/livez", "/readyz"})
+#: What is told of the version.
+_BUILD = ("buildDate", "compiler", "gitCommit", "gitTreeState", "gitVersion", "goVersion", "major", "minor", "platform")
 _SCHEDULER = "default-scheduler"
 _PROC = Path("/proc/self")
 
@@ -89,11 +94,9 @@ class Measurements:
 
     def _families(self) -> Sequence[Family]:
         build = version()
-        about = ("git_version", "platform")
+        about = tuple(build[each] for each in _BUILD)
         return (
-            Gauge(
-                "kubernetes_build_info", "The version.", lambda: [((build["gitVersion"], build["platform"]), 1)], about
-            ),
+            Gauge("kubernetes_build_info", "The version.", lambda: [(about, 1)], list(map(_snake, _BUILD))),
             self.requests,
             self.durations,
             self.sizes,
@@ -137,9 +140,9 @@ class Measurements:
         return [((LEASE,), int(self._leads()))]
 
 
-def _build() -> Iterable[Sample]:
-    found = version()
-    return [((found["gitVersion"], found["platform"]), 1)]
+def _snake(name: str) -> str:
+    """A label from a field's name."""
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def _queue(pod: Pod) -> str:
@@ -208,7 +211,8 @@ class Measured:
         verb = _VERBS.get(verb, verb.upper())
         known = self._registry.find(wanted.group, wanted.version, wanted.resource) if wanted.resource else None
         if known is None:
-            return (verb, "", "", "", "", "", _COMPONENT)
+            probed = scope["path"] if scope["path"] in _PROBED else ""
+            return (verb, "", "", "", probed, "", _COMPONENT)
         part = wanted.subresource if wanted.subresource in known.subresources else ""
         reach = "resource" if wanted.name or wanted.verb == "create" else "namespace" if wanted.namespace else "cluster"
         return (verb, wanted.group, wanted.version, wanted.resource, part, reach, _COMPONENT)

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 import msgspec
 
-from reconciler.apiserver.decode import FieldValidation
+from reconciler.apiserver.decode import BODIES, UNREGISTERED, FieldValidation, UnreadableError, kind_fault, parsed
 from reconciler.apiserver.gotypes import message_fault
-from reconciler.apiserver.govalues import found
 from reconciler.apiserver.rbac import User
-from reconciler.apiserver.status import bad_request, internal, invalid_options
+from reconciler.apiserver.status import bad_request, internal, invalid_options, unsupported_media_type
 from state.errors import Problem, forbidden, invalid, not_supported, required
 from state.times import TimeError, parse_duration
 
@@ -28,8 +28,15 @@ _INT64 = 2**63
 #: As many as the largest number has; int() of Python takes no end of them.
 _DIGITS = 20
 _SIGNED, _PLAIN = re.compile("[+-]?[0-9]+"), re.compile("[0-9]+")
+_UNREAD = re.compile(";|%(?![0-9A-Fa-f]{2})")
 #: Who wrote, if neither the request nor its User-Agent says.
 _NOBODY = "unknown"
+
+
+def read_query(text: bytes) -> Query:
+    """A request's query as Go reads it: without what has a semicolon or a broken escape in it."""
+    parts = text.decode("latin-1").split("&")
+    return parse_qs("&".join(part for part in parts if not _UNREAD.search(part)), keep_blank_values=True)
 
 
 def read_text(query: Query, name: str) -> str:
@@ -221,14 +228,41 @@ class _DeleteBody(msgspec.Struct, rename="camel"):
 msgspec.json.Decoder(_DeleteBody)  # looks at the type before threads do, as in state.convert
 
 
-def _delete_body(body: Any) -> _DeleteBody:
-    if isinstance(body, dict):
-        fault = message_fault("meta.v1.DeleteOptions", body)
-    else:
-        fault = f"json: cannot unmarshal {found(body)} into Go value of type v1.DeleteOptions"
+def delete_body(body: bytes, content_type: str) -> Mapping[str, Any] | None:
+    """The DeleteOptions that a body holds, None if it is empty.
+
+    Raises:
+        ApiError: it holds something else.
+    """
+    if not body.strip():
+        return None
+    if content_type not in BODIES:
+        raise unsupported_media_type(BODIES)
+    try:
+        sent = parsed(body, content_type)
+    except UnreadableError as error:
+        raise bad_request(str(error)) from error
+    sent = {} if sent is None else sent
+    fault = kind_fault(sent)
+    kind = "" if fault else sent.get("kind")
+    if kind and kind != "DeleteOptions":
+        fault = UNREGISTERED.format(kind=kind, api_version=sent.get("apiVersion") or "meta.k8s.io/v1")
+    fault = fault or message_fault("meta.v1.DeleteOptions", sent)
     if fault:
-        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {fault}')
-    return msgspec.convert(body, _DeleteBody)
+        raise bad_request(fault)
+    return {"kind": "DeleteOptions", **sent}
+
+
+def _deletion(query: Query) -> _DeleteBody:
+    """What a query says of a deletion."""
+    policy = query.get("propagationPolicy")
+    return _DeleteBody(
+        grace_period_seconds=read_number(query, "gracePeriodSeconds"),
+        propagation_policy=policy[0] if policy else None,
+        orphan_dependents=read_flag(query, "orphanDependents"),
+        dry_run=tuple(query.get("dryRun") or ()),
+        preconditions=_Preconditions(read_text(query, "uid") or None, read_text(query, "resourceVersion") or None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,20 +279,14 @@ class DeleteOptions:
     user: User | None = None
 
     @classmethod
-    def read(cls, query: Query, body: Any, user: User | None = None) -> DeleteOptions:
-        """The options of a request; those of the body count if there is one.
+    def read(cls, query: Query, body: Mapping[str, Any] | None, user: User | None = None) -> DeleteOptions:
+        """The options of a request; only those of the body count if there is one.
 
         Raises:
             ApiError: some make no sense.
         """
-        sent = _DeleteBody(
-            grace_period_seconds=read_number(query, "gracePeriodSeconds"),
-            propagation_policy=read_text(query, "propagationPolicy") or None,
-            orphan_dependents=read_flag(query, "orphanDependents"),
-        )
-        if body:
-            sent = _delete_body(body)
-        dry_run = [each or "" for each in sent.dry_run or query.get("dryRun") or ()]
+        sent = msgspec.convert(body, _DeleteBody) if body else _deletion(query)
+        dry_run = [each or "" for each in sent.dry_run or ()]
         problems = _dry_run_problems({"dryRun": dry_run})
         policy, orphan = sent.propagation_policy, sent.orphan_dependents
         if policy is not None and orphan is not None:
@@ -332,12 +360,10 @@ class ListOptions:
         path, problems, newer = "resourceVersionMatch", [], _MATCHES[1]
         if self.initial_events is not None and self.match != newer:
             problems.append(forbidden(path, f"sendInitialEvents requires setting resourceVersionMatch to {newer}"))
-        if not self.match:
-            return problems
-        if self.initial_events is None:
+        if self.match and self.initial_events is None:
             why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
             problems.append(forbidden(path, why))
-        if self.match != newer:
+        if self.match not in ("", newer):
             problems.append(not_supported(path, self.match, (newer,)))
         if self.token:
             problems.append(forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))

@@ -6,8 +6,8 @@ made themselves have no record, and cost nothing here.
 
 from __future__ import annotations
 
+from reconciler.apiserver.apply_patch import ManagedFields
 from reconciler.apiserver.resources import Registry
-from reconciler.apiserver.writer import FieldManagement
 from rules.horizontal_autoscaling import HorizontalAutoscaling
 from rules.placement import Placement
 from state.objects import AnyObject
@@ -18,7 +18,7 @@ _CONTROLLERS, _SCHEDULER = "kube-controller-manager", "kube-scheduler"
 class ControllersFields:
     """Keeps the record of what controllers and scheduler change. Called by ``rules.context.Context``."""
 
-    def __init__(self, fields: FieldManagement, registry: Registry) -> None:
+    def __init__(self, fields: ManagedFields, registry: Registry) -> None:
         self._fields, self._registry = fields, registry
 
     def __call__(self, concern: str, old: AnyObject, new: AnyObject, subresource: str, now: int) -> AnyObject:

@@ -83,7 +83,7 @@ def json_patch(document: dict[str, Any], operations: Sequence[Any]) -> dict[str,
     """
     if len(operations) > MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
-        raise ApiError(413, "RequestEntityTooLarge", message)
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
     result: Any = deepcopy(document)
     copies = _Copies()
     for operation in operations:
@@ -117,10 +117,11 @@ class _Copies:
         Raises:
             TypeError, ValueError: it is too deep, or too much in all.
         """
-        self._bytes += len(orjson.dumps(value))
+        text = orjson.dumps(value)
+        self._bytes += len(text)
         if self._bytes > MAX_COPIED:
             raise ValueError(f"more than {MAX_COPIED} bytes copied")
-        return deepcopy(value)
+        return orjson.loads(text)
 
 
 def _apply(document: Any, operation: dict[str, Any], copies: _Copies) -> Any:
@@ -139,17 +140,24 @@ def _apply(document: Any, operation: dict[str, Any], copies: _Copies) -> Any:
         _remove(document, path)
     elif verb in ("move", "copy"):
         source = _pointer(operation["from"])
+        if not source:
+            raise ValueError(operation)  # the whole can't be put into itself
         value = _find(document, source)
         if verb == "copy":
             return _add(document, path, copies.of(value))
         _remove(document, source)
         return _add(document, path, value)
     elif verb == "test":
-        if _find(document, path, missing=None) != operation.get("value"):
+        if _text(_find(document, path, missing=None)) != _text(operation.get("value")):
             raise ValueError(operation)
     else:
         raise ValueError(verb)
     return document
+
+
+def _text(value: Any) -> bytes:
+    """What is compared: 1 and 1.0 aren't the same."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _pointer(text: Any) -> list[str]:

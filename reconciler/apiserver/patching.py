@@ -11,7 +11,7 @@ import orjson
 from reconciler.apiserver import patches, wire
 from reconciler.apiserver.addressed import named
 from reconciler.apiserver.converter import conversion_fault
-from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, other_kind, parse_body, part, read
+from reconciler.apiserver.decode import YAML, Decoded, FieldValidation, UnreadableError, other_kind, parsed, part, read
 from reconciler.apiserver.govalues import found, printed
 from reconciler.apiserver.messages import messages, name_of_message
 from reconciler.apiserver.options import WriteOptions
@@ -22,6 +22,7 @@ from reconciler.apiserver.strategic import strategic_patch
 from reconciler.apiserver.strict import Text, faults_of
 from reconciler.apiserver.writer import ATTEMPTS, Sent, Writer, Written, is_race
 from state.errors import invalid as invalid_value
+from state.errors import unknown_field
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
@@ -36,7 +37,10 @@ def read_patch(body: bytes, content_type: str) -> Any:
         ApiError: it can't be read.
     """
     if content_type == APPLY:
-        patch = parse_body(body, YAML, "")
+        try:
+            patch = parsed(body, YAML)
+        except UnreadableError as error:
+            raise bad_request(f"error decoding YAML: {error}") from error
         if not isinstance(patch, dict | None):
             fault = f"json: cannot unmarshal {found(patch)} into Go value of type map[string]interface {{}}"
             raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {fault}")
@@ -68,9 +72,9 @@ class Patcher:
             if content_type == STRATEGIC and place.resource.is_custom:
                 raise unsupported_media_type(CUSTOM_PATCHES)
         patch = read_patch(body, content_type)
-        repeated = _repeated(body, patch, content_type)
+        repeated = repeated_in(body, patch, content_type)
         if content_type == APPLY:
-            _check_applied(place, patch)
+            check_applied(place, patch)
         for attempt in range(ATTEMPTS):
             live = self._writer.storage.get(place.resource, place.namespace, place.name)
             if live is None and (content_type != APPLY or place.subresource):
@@ -79,8 +83,9 @@ class Patcher:
                 if content_type == APPLY:
                     return self._apply(place, patch, live, options)
                 assert live is not None
+                document = wire.document(live.object)
                 sent = Sent.of(
-                    _patched(place, live, patch, content_type, options.validation, repeated=repeated), options
+                    patched(place, document, patch, content_type, options.validation, repeated=repeated), options
                 )
                 new = named(place, sent.object, is_complete=True)
                 return self._writer.replace(place, new, live, sent)
@@ -101,7 +106,7 @@ class Patcher:
         return writer.create_by_update(place, replace(sent, object=new))
 
 
-def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
+def check_applied(place: Place, patch: Mapping[str, Any]) -> None:
     """What an applied manifest has to say, and must not.
 
     Raises:
@@ -121,7 +126,7 @@ def _check_applied(place: Place, patch: Mapping[str, Any]) -> None:
         raise bad_request("metadata.managedFields must be nil")
 
 
-def _repeated(body: bytes, patch: Any, content_type: str) -> Sequence[str]:
+def repeated_in(body: bytes, patch: Any, content_type: str) -> Sequence[str]:
     """What Kubernetes' strict decoding says about the patch itself."""
     if content_type == JSON_PATCH:
         unknown = [
@@ -132,16 +137,21 @@ def _repeated(body: bytes, patch: Any, content_type: str) -> Sequence[str]:
     return faults_of(Text(body), patch, (), is_custom=False).fields if is_object else ()
 
 
-def _patched(
-    place: Place, live: Stored, patch: Any, content_type: str, validation: FieldValidation, *, repeated: Sequence[str]
+def patched(
+    place: Place,
+    document: dict[str, Any],
+    patch: Any,
+    content_type: str,
+    validation: FieldValidation,
+    *,
+    repeated: Sequence[str],
 ) -> Decoded:
-    """The object that a patch makes of a live one; ``repeated`` are the faults of the patch.
+    """The object that a patch makes of a live one's document; ``repeated`` are the faults of the patch.
 
     Raises:
         ApiError: it makes none.
     """
     resource = place.resource
-    document = wire.document(live.object)
     if content_type == JSON_PATCH:
         result = patches.json_patch(document, patch)
     elif content_type == MERGE_PATCH:
@@ -153,7 +163,7 @@ def _patched(
         {**result, "apiVersion": resource.api_version, "kind": resource.kind}, resource, sent=True
     )
     if read_object is not None:
-        faults = (*repeated, *(f'unknown field "{each.path}"' for each in read_object[1]))
+        faults = (*repeated, *(unknown_field(each.path) for each in read_object[1]))
         if not faults or validation != "Strict":
             return Decoded.of(read_object[0], faults if validation == "Warn" else (), is_patched=True)
         fault = f"strict decoding error: {', '.join(faults)}"

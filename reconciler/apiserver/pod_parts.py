@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rules.strategies import with_system_fields
 from state.defaults import default
-from state.errors import Problem, forbidden, invalid
+from state.errors import Problem, forbidden
 from state.objects import AnyObject, Container, Pod, replace
-from state.qos import qos_class
+from state.validation import resize_problems
+from state.validation.differences import difference
 
 EPHEMERAL, RESIZE = "ephemeralcontainers", "resize"
 PARTS = (EPHEMERAL, RESIZE)
@@ -25,6 +26,7 @@ def prepare(part: str, new: AnyObject, old: AnyObject) -> Pod:
         old.spec,
         containers=_resized(old.spec.containers, sent.containers),
         init_containers=_resized(old.spec.init_containers, sent.init_containers),
+        resources=sent.resources,
     )
     return replace(old, spec=spec)
 
@@ -44,12 +46,13 @@ def problems(part: str, new: AnyObject, old: AnyObject) -> Iterator[Problem]:
     assert isinstance(new, Pod)
     assert isinstance(old, Pod)
     if part == RESIZE:
-        if qos_class(new.spec) != qos_class(old.spec):
-            yield invalid("spec", qos_class(new.spec), "Pod QOS Class may not change as a result of resizing")
+        yield from resize_problems(new, old)
         return
     now = {container.name: container for container in new.spec.ephemeral_containers}
     for container in old.spec.ephemeral_containers:
-        if container != now.get(container.name):
-            verb = "changed" if container.name in now else "removed"
-            message = f'existing ephemeral containers "{container.name}" may not be {verb}\n'
+        after = now.get(container.name)
+        if container != after:
+            verb = "removed" if after is None else "changed"
+            shown = "" if after is None else difference("EphemeralContainer", container, after)
+            message = f'existing ephemeral containers "{container.name}" may not be {verb}\n{shown}'
             yield forbidden("spec.ephemeralContainers", message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from itertools import groupby
 from typing import Any
@@ -18,6 +19,7 @@ import structlog
 from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.bootstrap import MANAGER, make_missing
+from reconciler.apiserver.furniture import furnish
 from reconciler.apiserver.living import RENEWAL, Endpoint, Living
 from reconciler.apiserver.options import DeleteOptions
 from reconciler.apiserver.resources import Place
@@ -71,11 +73,16 @@ class Publication:
             log.warning("the API's own Service still names this server", cause=str(error))
 
     def _keep(self) -> None:
+        self._try(lambda: furnish(self._api, self._cidr))
         while not self._stopped.wait(RENEWAL):
-            try:
-                self.publish()
-            except (ApiError, StateError) as error:
-                log.warning("the API's own Service can't be looked after now", cause=str(error))
+            self._try(self.publish)
+            self._try(lambda: furnish(self._api, self._cidr))
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (ApiError, StateError) as error:
+            log.warning("the API's own objects can't be looked after now", cause=str(error))
 
     def publish(self) -> None:
         """Says that this server lives; makes what is missing, and names all that live.

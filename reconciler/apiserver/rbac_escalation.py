@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.apiserver import certificate_hands
 from reconciler.apiserver.auth import denial
+from reconciler.apiserver.policies import parameters
 from reconciler.apiserver.rbac import GROUP, MASTERS, Attributes, Authorizer, PolicyRule, User, rules_of
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import forbidden, not_found
+from reconciler.apiserver.storage import Storage
 from state.errors import quoted
 from state.objects import AnyObject, CustomObject, replace
 
@@ -24,21 +26,26 @@ _FULL = (PolicyRule(_EVERY, _EVERY, _EVERY), PolicyRule(_EVERY, paths=_EVERY))
 
 
 class Escalation:
-    """The check; ``reconciler.apiserver.writer.Guard``."""
+    """The check, which every writer asks."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
-        self._authorizer = authorizer
+    def __init__(self, authorizer: Authorizer, storage: Storage) -> None:
+        self._authorizer, self._storage = authorizer, storage
 
     def check(self, place: Place, new: AnyObject, old: AnyObject | None, user: User | None) -> None:
         """Lets a change pass.
 
         Raises:
-            ApiError: it would give rights that its author doesn't have, by a role or by a certificate.
+            ApiError: it would give rights that its author doesn't have, by a role, a certificate or a policy.
         """
         resource = place.resource
         if user is not None:
             certificate_hands.check(place, new, old, user, self._authorizer.allows)
-        if resource.group != GROUP or user is None or MASTERS in user.groups:
+        if user is None or MASTERS in user.groups:
+            return
+        wanted = parameters.wanted(self._storage, place, new, old)
+        if wanted is not None and not self._authorizer.allows(user, wanted.right):
+            raise wanted.refusal(place, new.metadata.name, user)
+        if resource.group != GROUP:
             return
         if not isinstance(new, CustomObject) or (old is not None and _is_collected(new, old)):
             return

@@ -22,9 +22,10 @@ JSON, YAML = "application/json", "application/yaml"
 _OFFERED = (JSON, YAML, "application/vnd.kubernetes.protobuf")
 _META = "meta.k8s.io"
 _TABLE, _PARTIAL, _PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
-_ENDLESS = 2**31 - 1
+#: Where lines of YAML are broken if they can be, as Go's library does.
+_WIDTH = 80
 _VERSIONS = ("v1", "v1beta1")
-_ANY = ("*/*", "application/*")
+_ANY = ("*", "*/*", "application/*")
 
 #: Gives the columns of a resource.
 Layouts = Callable[[Resource], Layout]
@@ -41,6 +42,15 @@ class Form:
     #: The version of what is converted.
     version: str = _VERSIONS[0]
 
+    def check_stream(self) -> None:
+        """Lets pass what watches can be written in.
+
+        Raises:
+            ApiError: it is YAML.
+        """
+        if self.media == YAML:
+            raise not_acceptable(tuple(f"{media};stream=watch" for media in _OFFERED if media != YAML))
+
     def check_plain(self) -> None:
         """Lets pass what isn't to be converted.
 
@@ -51,37 +61,57 @@ class Form:
             raise not_acceptable(_OFFERED)
 
 
-def negotiate(accept: str) -> Form:
-    """The first acceptable form.
+def negotiate(accept: str, *, offers_discovery: bool = False) -> Form:
+    """The form that is liked best, the first of several.
 
     Raises:
         ApiError: there is none.
     """
     if not accept:
         return Form()
+    found = [form for form in _forms(accept) if offers_discovery or not form.is_discovery]
+    if not found:
+        raise not_acceptable(_OFFERED)
+    return found[0]
+
+
+def _forms(accept: str) -> list[Form]:
+    """The acceptable forms by their quality, named ones before others."""
+    found: list[tuple[float, bool, Form]] = []
     for clause in accept.split(","):
         media, *parameters = (part.strip() for part in clause.split(";"))
         options = dict(part.split("=", 1) for part in parameters if "=" in part)
-        if media in _ANY:
-            return Form()
-        if media in (JSON, YAML):
-            kind = options.get("as", "")
-            if kind == "APIGroupDiscoveryList":
-                if options.get("v") == "v2":
-                    return Form(JSON, is_discovery=True)
-                continue
-            version, is_known = options.get("v", ""), kind in (_TABLE, _PARTIAL, _PARTIAL_LIST)
-            if not kind or (is_known and options.get("g") == _META and version in _VERSIONS):
-                return Form(media, kind, version=version)
-    raise not_acceptable(_OFFERED)
+        form = _form(media, options)
+        if form is not None:
+            found.append((-_quality(options), media in _ANY, form))
+    return [form for *_, form in sorted(found, key=lambda each: each[:2])]
+
+
+def _quality(options: Mapping[str, str]) -> float:
+    try:
+        return float(options.get("q", "1"))
+    except ValueError:
+        return 1.0
+
+
+def _form(media: str, options: Mapping[str, str]) -> Form | None:
+    """The form that one clause accepts, None if there is no such."""
+    if media in _ANY:
+        return Form()
+    if media not in (JSON, YAML) or (media == YAML and options.get("stream")):
+        return None
+    kind, version = options.get("as", ""), options.get("v", "")
+    if kind == "APIGroupDiscoveryList":
+        return Form(JSON, is_discovery=True) if version == "v2" else None
+    if not options.keys() & {"as", "g", "v"}:
+        return Form(media)
+    is_known = kind in (_TABLE, _PARTIAL, _PARTIAL_LIST) and options.get("g") == _META and version in _VERSIONS
+    return Form(media, kind, version=version) if is_known else None
 
 
 def media_of_error(accept: str) -> str:
-    """The media type of a refusal: the client's own, if there is one that is written here."""
-    try:
-        return negotiate(accept).media
-    except ApiError:
-        return JSON
+    """The media type of a refusal: the client's own, if there is one that is written here, and it isn't converted."""
+    return next((form.media for form in _forms(accept) if not (form.kind or form.is_discovery)), JSON)
 
 
 def data(document: Any, form: Form) -> bytes:
@@ -99,16 +129,18 @@ class _Dumper(yaml.CSafeDumper):
     def text(self, data: str) -> yaml.ScalarNode:
         """Text in the style that it needs."""
         plain = self.resolve(yaml.ScalarNode, data, (True, False))  # type: ignore[no-untyped-call]
-        style = "|" if "\n" in data else None if plain == _TEXT else '"'
+        style = "|" if "\n" in data else None if plain == _TEXT and data not in _FLAGS else '"'
         return self.represent_scalar(_TEXT, data, style)
 
 
 _TEXT = "tag:yaml.org,2002:str"
+#: Texts that YAML 1.1 takes for booleans, though Python's library doesn't.
+_FLAGS = frozenset("NYny")
 _Dumper.add_representer(str, _Dumper.text)
 
 
 def _yaml(document: Any) -> bytes:
-    text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, width=_ENDLESS)
+    text: str = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
     return text.encode()
 
 

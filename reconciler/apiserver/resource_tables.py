@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from state.addresses import canonical_ip_faults
+from state.validation.metadata import path_segment
+
 WITH_STATUS = frozenset(
     [
         "cronjobs",
@@ -32,20 +37,35 @@ WITH_STATUS = frozenset(
     ]
 )
 WITH_SCALE = frozenset({"deployments", "replicasets", "replicationcontrollers", "statefulsets"})
-IN_ALL = frozenset(
-    [
-        "cronjobs",
-        "daemonsets",
-        "deployments",
-        "horizontalpodautoscalers",
-        "jobs",
-        "pods",
-        "replicasets",
-        "replicationcontrollers",
-        "services",
-        "statefulsets",
-    ]
-)
+#: By category: the resources that ``kubectl get CATEGORY`` means.
+CATEGORIES: dict[str, frozenset[str]] = {
+    "all": frozenset(
+        [
+            "cronjobs",
+            "daemonsets",
+            "deployments",
+            "horizontalpodautoscalers",
+            "jobs",
+            "pods",
+            "replicasets",
+            "replicationcontrollers",
+            "services",
+            "statefulsets",
+        ]
+    ),
+    "api-extensions": frozenset(
+        [
+            "apiservices",
+            "customresourcedefinitions",
+            "mutatingadmissionpolicies",
+            "mutatingadmissionpolicybindings",
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ]
+    ),
+}
 #: Built-in resources without a type: plural, kind, whether namespaced, short names.
 UNTYPED: dict[str, tuple[tuple[str, str, bool, str], ...]] = {
     "admissionregistration.k8s.io/v1": (
@@ -90,8 +110,12 @@ UNTYPED: dict[str, tuple[tuple[str, str, bool, str], ...]] = {
 }
 
 
-#: Groups whose objects may have any name that can stand in a URL.
-NAMED_FREELY = frozenset({"apiregistration.k8s.io", "rbac.authorization.k8s.io"})
+#: By kind or group: which names objects may have, if not those of a DNS subdomain.
+NAME_RULES: dict[str, Callable[[str], list[str]]] = {
+    "apiregistration.k8s.io": path_segment,
+    "rbac.authorization.k8s.io": path_segment,
+    "IPAddress": canonical_ip_faults,
+}
 #: Built-in resources that are out of date.
 WARNINGS = {
     "ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from reconciler.apiserver.built_in import BuiltInKind
 from reconciler.apiserver.messages import Merged, messages, name_of_message
 from reconciler.apiserver.metadata_warnings import finalizer_warnings
-from reconciler.apiserver.resource_tables import IN_ALL, NAMED_FREELY, UNTYPED, WARNINGS, WITH_SCALE, WITH_STATUS
+from reconciler.apiserver.resource_tables import CATEGORIES, NAME_RULES, UNTYPED, WARNINGS, WITH_SCALE, WITH_STATUS
 from reconciler.apiserver.versions import CONVERSIONS, Conversion
 from rules.scale import ScalePaths
 from rules.strategies import COUNTED_KINDS, Traits, traits_of
@@ -21,7 +21,6 @@ from state.errors import Problem
 from state.names import dns1123_subdomain
 from state.objects import KINDS, AnyObject, CustomObject, Object
 from state.validation import validate, validate_update
-from state.validation.metadata import path_segment
 from state.validation.statuses import status_problems
 from state.validation.updates import Parts, told_of_custom_update, told_of_update
 from state.warnings import warnings_of
@@ -162,7 +161,7 @@ class Resource:
     @property
     def name_rule(self) -> Callable[[str], list[str]]:
         """Which names its objects may have, if it has no type that says so."""
-        return path_segment if self.group in NAMED_FREELY else dns1123_subdomain
+        return NAME_RULES.get(self.kind) or NAME_RULES.get(self.group, dns1123_subdomain)
 
     @property
     def traits(self) -> Traits:
@@ -215,7 +214,6 @@ class Place(NamedTuple):
 
 _STATUS = "status"
 _SCALE = Subresource("Scale", _CHANGE, "autoscaling", "v1")
-_ALL = ("all",)
 _STREAM = ("create", "get")
 _PROXY = ("create", "delete", "get", "patch", "update")
 #: Subresources beside ``status`` and ``scale``.
@@ -270,7 +268,7 @@ def _resource(
         namespaced=namespaced,
         singular=kind.lower(),
         short=tuple(short),
-        categories=_ALL if plural in IN_ALL else (),
+        categories=tuple(name for name, members in CATEGORIES.items() if plural in members),
         verbs=_SINGLE if plural == "namespaces" else VERBS,
         subresources=_subresources(plural, kind),
         type=typed,

@@ -12,10 +12,11 @@ from reconciler.apiserver.status import (
     not_found,
     verb_not_supported,
 )
+from state.validation.metadata import path_segment
 
 #: The verb of a method on a collection, on an object, and on a part of one.
-_COLLECTION = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
-_OBJECT = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_OBJECT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _PART = {**_OBJECT, "POST": "create"}
 
 
@@ -34,31 +35,34 @@ class UnknownPathError(Exception):
     """Nothing is served below that path, not even by the API's own 404."""
 
 
-def target(registry: Registry, path: str, method: str, *, is_watch: bool = False) -> Target:
-    """What a path under /api or /apis means.
+def target(registry: Registry, path: str, method: str, *, wants_watch: bool = False) -> Target:
+    """What a path under /api or /apis means. One that ``wants_watch`` by its query has it of a collection only.
 
     Raises:
         UnknownPathError: no such group.
         ApiError: no such resource, or not that method.
     """
-    parts = [part for part in path.split("/") if part]
-    if not parts or len(parts) < _SHORTEST.get(parts[0], len(parts) + 1):
+    parts = path.strip("/").split("/")
+    if "" in parts or len(parts) < _SHORTEST.get(parts[0], len(parts) + 1):
         raise UnknownPathError(path)
     group, rest = ("", parts[1:]) if parts[0] == "api" else (parts[1], parts[2:])
     if parts[0] == "apis" and group not in registry.group_versions:
         raise UnknownPathError(path)
     version, rest = rest[0], rest[1:]
-    if rest and rest[0] == "watch":
-        is_watch, rest = True, rest[1:]
+    is_watch = bool(rest) and rest[0] == "watch"
+    rest = rest[1:] if is_watch else rest
+    if is_watch and method != "GET":
+        raise method_not_allowed()
     namespace = ""
     if rest[:1] == ["namespaces"] and group == "":
         resource, rest = _in_namespace(registry, group, version, rest)
         if resource is not None:
-            return _found(resource, "", rest, method, is_watch=is_watch)
+            return _found(resource, "", rest, method, is_watch=is_watch or (wants_watch and not rest))
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         namespace, rest = rest[1], rest[2:]
     if not rest and any((each.group, each.version) == (group, version) for each in registry.resources):
         raise method_not_allowed()  # of the list of resources, which can only be read
+    is_watch = is_watch or (wants_watch and len(rest) == 1)
     resource = registry.find(group, version, rest[0]) if rest else None
     if resource is not None and resource.is_custom:
         return _found_custom(resource, namespace, rest[1:], method, is_watch=is_watch)
@@ -95,7 +99,19 @@ def _found(resource: Resource, namespace: str, rest: list[str], method: str, *, 
         verb = "watch"
         if verb not in resource.verbs:
             raise method_not_allowed()
+    _check_name(name)
     return Target(Place(resource, namespace, name, subresource), verb)
+
+
+def _check_name(name: str) -> None:
+    """A name is one that can stand in a key of the store.
+
+    Raises:
+        ApiError: it isn't.
+    """
+    faults = path_segment(name)
+    if faults:
+        raise bad_request(f'Name parameter invalid: "{name}": {";".join(faults)}')
 
 
 def is_defined(registry: Registry, group: str) -> bool:
@@ -119,6 +135,7 @@ def _found_custom(resource: Resource, namespace: str, rest: list[str], method: s
         raise verb_not_supported(resource.plural, resource.group, verb)
     if not name and verb in ("patch", "update"):
         raise bad_request("name must be provided")
+    _check_name(name)
     return Target(Place(resource, namespace, "" if verb == "create" else name, subresource), verb)
 
 

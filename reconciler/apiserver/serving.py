@@ -70,6 +70,7 @@ class HttpServer:
             ws="none",
             proxy_headers=False,
             log_config=None,
+            log_level="error",  # what strangers send isn't worth a line each
             access_log=False,
             lifespan="off",
             server_header=False,

@@ -104,9 +104,10 @@ def verb_not_supported(resource: str, group: str, verb: str) -> ApiError:
     return ApiError(405, "MethodNotAllowed", message, _details("", group, resource))
 
 
-def already_exists(resource: str, group: str, name: str) -> ApiError:
-    """An object of that name is there."""
+def already_exists(resource: str, group: str, name: str, *, is_ending: bool = False) -> ApiError:
+    """An object of that name is there, be it that it ``is_ending``."""
     message = f'{qualified(resource, group)} "{name}" already exists'
+    message = f"object is being deleted: {message}" if is_ending else message
     return ApiError(409, "AlreadyExists", message, _details(name, group, resource))
 
 
@@ -179,14 +180,15 @@ def expired(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
-def too_large_revision(asked: int, current: int) -> ApiError:
-    """The revision is yet to come."""
-    details = {
-        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-        "retryAfterSeconds": 1,
+def too_large_revision(asked: int, current: int, *, is_cached: bool = True) -> ApiError:
+    """The revision is yet to come; ``is_cached`` says that a cache, which may hear of it soon, would have answered."""
+    details: dict[str, Any] = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     }
     message = f"Timeout: Too large resource version: {asked}, current: {current}"
-    return ApiError(504, "Timeout", message, details, headers={"Retry-After": "1"})
+    if not is_cached:
+        return ApiError(504, "Timeout", message, details)
+    return ApiError(504, "Timeout", message, details | {"retryAfterSeconds": 1}, headers={"Retry-After": "1"})
 
 
 def too_many_requests(message: str, details: Mapping[str, Any] | None = None) -> ApiError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -50,8 +51,9 @@ from state.store.records import (
     TooLargeError,
 )
 
-#: Older revisions that stay decoded: those that watches with a selector look back at.
-_REMEMBERED = 4096
+#: Older revisions that stay decoded: those that watches with a selector look back at. So many at most, and of so many
+#: bytes in the store.
+_REMEMBERED, _REMEMBERED_BYTES = 4096, 32 * 2**20
 
 
 class Stored(NamedTuple):
@@ -67,6 +69,14 @@ class Stored(NamedTuple):
         return wire.with_revision(self.value, self.revision)
 
 
+class _Decoded(NamedTuple):
+    """A revision of an object, and how many bytes it has in the store."""
+
+    revision: int
+    object: AnyObject
+    size: int
+
+
 class CorruptError(StateError):
     """What a key holds is no object of its kind."""
 
@@ -80,8 +90,10 @@ class Storage:
         self.reported = Reported(registry)
         #: Is told of each request to the store: what was done, to which resource, in how many seconds.
         self.on_request: Callable[[str, str, float], None] | None = None
-        self._decoded: dict[str, tuple[int, AnyObject]] = {}
-        self._older: OrderedDict[tuple[str, int], AnyObject] = OrderedDict()
+        self._decoded: dict[str, _Decoded] = {}
+        self._older: OrderedDict[tuple[str, int], _Decoded] = OrderedDict()
+        self._older_bytes = 0
+        self._lock = threading.Lock()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -133,15 +145,14 @@ class Storage:
             CorruptError: it holds none.
         """
         known = self._decoded.get(entry.key)
-        if known is not None and known[0] == entry.revision:
-            return known[1]
-        older = self._older.get((entry.key, entry.revision))
-        if older is not None:
-            return older
+        if known is None or known.revision != entry.revision:
+            known = self._older.get((entry.key, entry.revision))
+        if known is not None:
+            return known.object
         found, fault = read(_manifest(entry), resource)
         if found is None:
             raise CorruptError(f"{entry.key} at revision {entry.revision}: {fault}")
-        return self._remember(entry.key, entry.revision, found[0])
+        return self._remember(entry, found[0])
 
     def read(self, resource: Resource, document: dict[str, Any]) -> AnyObject:
         """The object that is sent as a document.
@@ -154,26 +165,30 @@ class Storage:
             raise CorruptError(fault)
         return found[0]
 
-    def _remember(self, key: str, revision: int, obj: AnyObject) -> AnyObject:
-        obj = replace(obj, metadata=replace(obj.metadata, resource_version=str(revision)))
-        known = self._decoded.get(key)
-        if known is None or known[0] < revision:
-            self._decoded[key] = (revision, obj)
-            if known is not None:
-                self._keep_older(key, *known)
-        else:
-            self._keep_older(key, revision, obj)
+    def _remember(self, entry: Entry, obj: AnyObject) -> AnyObject:
+        obj = replace(obj, metadata=replace(obj.metadata, resource_version=str(entry.revision)))
+        new, known = _Decoded(entry.revision, obj, len(entry.value)), self._decoded.get(entry.key)
+        if known is not None and known.revision >= new.revision:
+            self._keep_older(entry.key, new)
+            return obj
+        self._decoded[entry.key] = new
+        if known is not None:
+            self._keep_older(entry.key, known)
         return obj
 
-    def _keep_older(self, key: str, revision: int, obj: AnyObject) -> None:
-        self._older[key, revision] = obj
-        if len(self._older) > _REMEMBERED:
-            self._older.popitem(last=False)
+    def _keep_older(self, key: str, older: _Decoded) -> None:
+        with self._lock:
+            if (key, older.revision) in self._older:
+                return
+            self._older[key, older.revision] = older
+            self._older_bytes += older.size
+            while len(self._older) > _REMEMBERED or self._older_bytes > _REMEMBERED_BYTES:
+                self._older_bytes -= self._older.popitem(last=False)[1].size
 
     def forget(self, key: str, revision: int) -> None:
         """Says that a key was deleted at a revision."""
         known = self._decoded.get(key)
-        if known is not None and known[0] <= revision:
+        if known is not None and known.revision <= revision:
             self._decoded.pop(key, None)
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -187,8 +202,18 @@ class Storage:
         name = obj.metadata.name
         value = wire.encode(obj)
         with _Request(self, "create", resource, name):
-            entry = self.store.create(resource.key(obj.metadata.namespace, name), value, fence)
-        return Stored(self._remember(entry.key, entry.revision, obj), value, entry.revision)
+            try:
+                entry = self.store.create(resource.key(obj.metadata.namespace, name), value, fence)
+            except ExistsError as error:
+                raise self.taken(resource, obj) from error
+        return Stored(self._remember(entry, obj), value, entry.revision)
+
+    def taken(self, resource: Resource, obj: AnyObject) -> ApiError:
+        """How an object is refused whose name another has."""
+        meta = obj.metadata
+        entry = self.entry(resource, meta.namespace, meta.name)
+        is_ending = entry is not None and self.object_of(resource, entry).metadata.deletion_timestamp is not None
+        return already_exists(resource.plural, resource.group, meta.name, is_ending=is_ending)
 
     def update(self, resource: Resource, obj: AnyObject, live: Stored, fence: Fence | None = None) -> Stored:
         """Stores a changed object over a live one; if it has not changed, that one stays as it is.
@@ -202,7 +227,7 @@ class Storage:
             return live
         with _Request(self, "update", resource, name):
             entry = self.store.update(resource.key(obj.metadata.namespace, name), value, live.revision, fence)
-        return Stored(self._remember(entry.key, entry.revision, obj), value, entry.revision)
+        return Stored(self._remember(entry, obj), value, entry.revision)
 
     def turn(self, resource: Resource) -> Fence | None:
         """Takes the turn at something about a resource that one server at a time does. Writes with this fence are done
@@ -285,8 +310,6 @@ class _Request:
 
     def _told(self, error: BaseException) -> ApiError | None:
         where = (self._resource.plural, self._resource.group, self._name)
-        if isinstance(error, ExistsError):
-            return already_exists(*where)
         if isinstance(error, FencedError):
             return unavailable("another server on the same store was faster; try again")
         if isinstance(error, ConflictError):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from reconciler.apiserver.gojson import well_formed
+from state.errors import quoted, unknown_field
 from state.manifests import documents
 
 #: How many faults are told at most, as sigs.k8s.io/json does.
@@ -51,13 +52,13 @@ class Faults(NamedTuple):
 def faults_of(text: Text | None, value: Any, unknown: Sequence[str], *, is_custom: bool) -> Faults:
     """The faults of a manifest; ``unknown`` are the paths of its unknown fields."""
     if text is None:
-        return Faults(fields=[_unknown(path) for path in unknown][:_MOST])
+        return Faults(fields=[unknown_field(path) for path in unknown][:_MOST])
     if text.is_yaml:
         repeated = [line for each in islice(documents(text.body), 1) for line in each.duplicates.values()]
-        return Faults(repeated[:_MOST], [_unknown(path) for path in unknown][:_MOST])
+        return Faults(repeated[:_MOST], [unknown_field(path) for path in unknown][:_MOST])
     if is_custom:  # only its schema knows fields, once it is read
         ordered = sorted(unknown, key=lambda path: (not path.startswith("metadata."), path))
-        return Faults(fields=[*_json_faults(text.body, value, ()), *map(_unknown, ordered)][:_MOST])
+        return Faults(fields=[*_json_faults(text.body, value, ()), *map(unknown_field, ordered)][:_MOST])
     return Faults(fields=_json_faults(text.body, value, unknown))
 
 
@@ -68,19 +69,15 @@ def _json_faults(body: bytes, value: Any, unknown: Sequence[str]) -> list[str]:
     fails, the text is read again by a parser that keeps them.
     """
     if not _may_repeat(body, value):
-        return list(map(_unknown, unknown))[:_MOST]
+        return list(map(unknown_field, unknown))[:_MOST]
     tree = json.loads(well_formed(body), object_pairs_hook=_Pairs)
     found = _faults(tree, "", frozenset(unknown))
-    return list(dict.fromkeys((*found, *map(_unknown, unknown))))[:_MOST]
+    return list(dict.fromkeys((*found, *map(unknown_field, unknown))))[:_MOST]
 
 
 def _may_repeat(body: bytes, value: Any) -> bool:
     keys = orjson.dumps(value).count(b'":')
     return body.count(b'":') != keys or _MISCOUNTED.search(body) is not None
-
-
-def _unknown(path: str) -> str:
-    return f'unknown field "{path}"'
 
 
 def _faults(value: Any, path: str, unknown: Collection[str]) -> Iterator[str]:
@@ -89,10 +86,10 @@ def _faults(value: Any, path: str, unknown: Collection[str]) -> Iterator[str]:
         for key, item in value:
             where = f"{path}.{key}" if path else key
             if where in unknown:
-                yield _unknown(where)
+                yield unknown_field(where)
                 continue
             if key in seen:
-                yield f'duplicate field "{where}"'
+                yield f"duplicate field {quoted(where)}"
             seen.add(key)
             yield from _faults(item, where, unknown)
     elif isinstance(value, list):

@@ -9,13 +9,21 @@ import orjson
 
 from reconciler.apiserver.addressed import check_named, other_uid
 from reconciler.apiserver.answers import Answer
-from reconciler.apiserver.decode import parse_body, part
+from reconciler.apiserver.built_in import BuiltInKind
+from reconciler.apiserver.decode import Decoded, part
 from reconciler.apiserver.deletion import Deleter
-from reconciler.apiserver.govalues import found
 from reconciler.apiserver.log_options import LogSource
 from reconciler.apiserver.options import DeleteOptions, WriteOptions, parse_put_revision
-from reconciler.apiserver.patches import json_patch, merge_patch
-from reconciler.apiserver.patching import CUSTOM_PATCHES, JSON_PATCH, STRATEGIC, read_patch
+from reconciler.apiserver.patching import (
+    APPLY,
+    CUSTOM_PATCHES,
+    MERGE_PATCH,
+    STRATEGIC,
+    check_applied,
+    patched,
+    read_patch,
+    repeated_in,
+)
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import (
     ApiError,
@@ -50,10 +58,8 @@ from state.objects import (
 from state.times import format_time
 
 #: What a scale is shown as; it has no place of its own.
-SCALE = Resource("autoscaling", "v1", "scales", "Scale", namespaced=True)
+SCALE = Resource("autoscaling", "v1", "scales", "Scale", namespaced=True, custom=BuiltInKind("autoscaling.v1.Scale"))
 _FINISHED = ("Succeeded", "Failed")
-_INT32 = 2**31
-_NO_SCALE = 'Scale in version "v1" cannot be handled as a Scale: '
 #: Evictions that a budget remembers at once (``disruptedPods``).
 _MAX_DISRUPTED = 2000
 
@@ -115,15 +121,17 @@ class Subresources:
             raise not_found(*place.about)
         return live
 
-    def put_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> dict[str, Any]:
+    def put_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> Answer:
         """Scales an object.
 
         Raises:
             ApiError: it can't be scaled so.
         """
-        return self._scale(place, parse_body(body, content_type, "Scale"), options)
+        decoded = self._writer.decoder.body(body, SCALE, content_type, options.validation)
+        meta = decoded.object.metadata
+        return self._scale(place, decoded, options, meta.uid, meta.resource_version)
 
-    def patch_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> dict[str, Any]:
+    def patch_scale(self, place: Place, body: bytes, content_type: str, options: WriteOptions) -> Answer:
         """Scales an object by a patch of its Scale.
 
         Raises:
@@ -131,26 +139,29 @@ class Subresources:
         """
         if content_type == STRATEGIC and place.resource.is_custom:
             raise unsupported_media_type(CUSTOM_PATCHES)
+        options = options.as_apply() if content_type == APPLY else options.as_patch()
+        own = Place(SCALE, place.namespace, place.name)
         patch = read_patch(body, content_type)
+        if content_type == APPLY:
+            check_applied(own, patch)
         live = scale_of(self._live(place).object, _paths(place), is_written=True)
-        patched = json_patch(live, patch) if content_type == JSON_PATCH else merge_patch(live, patch)
-        try:
-            meta, _ = _check_scale(patched)
-        except ApiError as error:
-            text = orjson.dumps(patched).decode()
-            problem = invalid_value("patch", text, error.message.removeprefix(_NO_SCALE))
-            raise invalid("", "", "", [problem]) from error
+        repeated = repeated_in(body, patch, content_type)
+        how = MERGE_PATCH if content_type == APPLY else content_type
+        decoded = patched(own, live, patch, how, options.validation, repeated=repeated)
         said = (patch.get("metadata") or {}) if isinstance(patch, dict) else {}
-        dropped = ("uid",) if said.get("resourceVersion") else ("uid", "resourceVersion")
-        patched["metadata"] = {key: value for key, value in meta.items() if key not in dropped}
-        return self._scale(place, patched, options)
+        return self._scale(place, decoded, options, None, said.get("resourceVersion"))
 
-    def _scale(self, place: Place, sent: Any, options: WriteOptions) -> dict[str, Any]:
-        meta, replicas = _check_scale(sent)
-        check_named(place, meta.get("name") or "", meta.get("namespace") or "", is_complete=True)
+    def _scale(
+        self, place: Place, decoded: Decoded, options: WriteOptions, uid: str | None, version: str | None
+    ) -> Answer:
+        """Scales an object: the one that has the uid, and is at the version, as far as these are given."""
+        sent = decoded.object
+        assert isinstance(sent, CustomObject)
+        meta, replicas = sent.metadata, sent.body.value.get("spec", {}).get("replicas", 0)
+        check_named(place, meta.name, meta.namespace, is_complete=True)
         if replicas < 0:
             raise _negative(place, replicas)
-        revision, uid = parse_put_revision(meta.get("resourceVersion")), meta.get("uid")
+        revision = parse_put_revision(version)
 
         def edit(obj: AnyObject) -> AnyObject:
             if uid and uid != obj.metadata.uid:
@@ -162,7 +173,8 @@ class Subresources:
             self._ask("UPDATE", place, options, scale_of(new, _paths(place)), before)
             return new
 
-        return scale_of(self._writer.change(place, edit, options).stored.object, _paths(place))
+        written = scale_of(self._writer.change(place, edit, options).stored.object, _paths(place))
+        return Answer(200, orjson.dumps(written), decoded.warnings, SCALE)
 
     def _ask(self, operation: str, place: Place, options: WriteOptions, *documents: dict[str, Any]) -> None:
         """Policies' and webhooks' say about a part of an object: what is sent, and what there was.
@@ -317,22 +329,6 @@ def bound(pod: Pod, node: str, at: str) -> Pod:
     others = tuple(each for each in pod.status.conditions if each.type != "PodScheduled")
     status = replace(pod.status, conditions=(*others, scheduled))
     return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
-
-
-def _check_scale(sent: Any) -> tuple[dict[str, Any], int]:
-    """The metadata and the replicas of a Scale that is sent.
-
-    Raises:
-        ApiError: it is none.
-    """
-    meta = part(sent, "metadata", "Scale")
-    replicas = part(sent, "spec", "Scale").get("replicas") or 0
-    if sent.get("kind", "Scale") != "Scale":
-        raise bad_request(f'no kind "{sent["kind"]}" can be handled as a Scale')
-    if not -_INT32 <= replicas < _INT32:
-        fault = f"json: cannot unmarshal {found(replicas, exact=True)} into Go struct field ScaleSpec.spec.replicas"
-        raise bad_request(f"{_NO_SCALE}{fault} of type int32")
-    return meta, replicas
 
 
 def _negative(place: Place, replicas: int) -> ApiError:

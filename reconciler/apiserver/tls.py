@@ -147,6 +147,9 @@ class Authority:
 def server_context(authority: Authority, folder: Path, hosts: Iterable[str], now: int) -> ssl.SSLContext:
     """The TLS settings of a server: its certificate (kept in a folder), and clients of the authority are recognised.
 
+    A certificate that isn't good (of another authority, expired, for servers) ends the handshake. kube-apiserver lets
+    such a client in and answers 401, or goes by its token: ``ssl`` has no way to accept what it can't verify.
+
     Raises:
         CertificateError: the folder holds something else.
     """

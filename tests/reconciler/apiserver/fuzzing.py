@@ -67,7 +67,6 @@ def _operation(operation: Any, session: requests.Session, report: Report, exampl
     @seed(number)
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],

@@ -77,15 +77,15 @@ class Client:
             return messages[0]["status"], text.decode()
 
 
-def grant(client: Client, rules: list[dict[str, Any]], namespace: str = "", user: str = "bob") -> None:
+def grant(client: Client, rules: list[dict[str, Any]], namespace: str = "", user: str = "bob", name: str = "r") -> None:
     """Lets a user do what rules say, in a namespace or everywhere."""
     kind = "Role" if namespace else "ClusterRole"
     base = f"{RBAC}/namespaces/{namespace}" if namespace else RBAC
-    role = {"metadata": {"name": "r"}, "rules": rules}
+    role = {"metadata": {"name": name}, "rules": rules}
     assert client("POST", f"{base}/{kind.lower()}s", role, token="roots")[0] == 201
     binding = {
-        "metadata": {"name": "r"},
-        "roleRef": {"kind": kind, "name": "r"},
+        "metadata": {"name": name},
+        "roleRef": {"kind": kind, "name": name},
         "subjects": [{"kind": "User", "name": user}],
     }
     assert client("POST", f"{base}/{kind.lower()}bindings", binding, token="roots")[0] == 201

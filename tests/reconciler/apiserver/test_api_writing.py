@@ -119,12 +119,15 @@ def test_a_precondition_that_fails_is_told_by_kind(cluster):
 
 
 def test_a_finalizer_holds_an_object_until_it_is_taken_off(cluster):
-    """While it does, no new finalizer can be added."""
+    """While it does, no new finalizer can be added, and a new object of that name is told why it has to wait."""
     cluster.must("POST", MAPS, {"metadata": {"name": "m", "finalizers": ["example.com/hold"]}})
     held = cluster.must("DELETE", f"{MAPS}/m")
     assert held["metadata"]["deletionTimestamp"]
     more = {"metadata": {"finalizers": ["example.com/hold", "example.com/more"]}}
     assert cluster.call("PATCH", f"{MAPS}/m", more, MERGE)[0] == 422
+    for path in (MAPS, f"{MAPS}?dryRun=All"):
+        code, refusal = cluster.call("POST", path, {"metadata": {"name": "m"}})
+        assert (code, refusal["message"]) == (409, 'object is being deleted: configmaps "m" already exists')
     cluster.must("PATCH", f"{MAPS}/m", {"metadata": {"finalizers": None}}, MERGE)
     assert cluster.call("GET", f"{MAPS}/m")[0] == 404
 
@@ -257,6 +260,21 @@ def test_deletecollection_deletes_what_is_selected(cluster):
     assert [item["metadata"]["name"] for item in gone["items"]] == ["a", "c"]
     left = [item["metadata"]["name"] for item in cluster.must("GET", MAPS)["items"]]
     assert left == ["b", "kube-root-ca.crt"]
+
+
+def test_only_a_balanced_service_has_the_address_of_a_load_balancer(cluster):
+    """It goes with the type, and none is taken without it."""
+    services = MAPS.replace("configmaps", "services")
+    balanced = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+    cluster.must(
+        "POST", services, {"metadata": {"name": "s"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}
+    )
+    assert cluster.must("PATCH", f"{services}/s/status", balanced, MERGE)["status"]["loadBalancer"]["ingress"]
+    former = cluster.must("PATCH", f"{services}/s", {"spec": {"type": "ClusterIP"}}, MERGE)
+    assert former["status"] == {"loadBalancer": {}}
+    code, refusal = cluster.call("PATCH", f"{services}/s/status", balanced, MERGE)
+    why = "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"
+    assert (code, refusal["message"]) == (422, f'Service "s" is invalid: {why}')
 
 
 def test_a_status_is_written_by_itself(cluster):

@@ -70,3 +70,16 @@ def test_every_kind_is_described(documents: OpenApi) -> None:
         if "x-kubernetes-group-version-kind" in schema and not name.endswith("List")
     }
     assert [name for name, schema in kinds.items() if not schema.get("description")] == []
+
+
+def test_every_field_is_described(documents: OpenApi) -> None:
+    """Of all built-in kinds, down to the last."""
+    v2 = orjson.loads(documents.v2())["definitions"]
+    fields = {
+        f"{name}.{field}": value
+        for name, schema in v2.items()
+        if name.startswith("io.k8s.")
+        for field, value in schema.get("properties", {}).items()
+    }
+    assert len(fields) > 2_000
+    assert sorted(path for path, value in fields.items() if not value.get("description")) == []

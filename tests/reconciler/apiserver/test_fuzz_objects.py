@@ -147,7 +147,6 @@ def _fuzz(examples: int, number: int) -> dict[int, int]:
     @seed(number)
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],

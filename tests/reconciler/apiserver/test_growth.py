@@ -13,6 +13,7 @@ from reconciler.apiserver.control import ControlPlane
 from reconciler.apiserver.decode import JSON
 from reconciler.apiserver.options import DeleteOptions, ListOptions, WriteOptions
 from reconciler.apiserver.resources import Place
+from state.objects import replace
 from state.store import open_store
 from state.times import SECOND, format_micro_time, format_time
 
@@ -114,3 +115,17 @@ def test_of_two_that_compact_one_store_none_takes_history_that_the_other_keeps()
             compactors[number % 2].tick(now)
             kept = [revision for at, revision in revisions.items() if at >= now - INTERVAL]
             assert store.compacted() <= min(kept)
+
+
+def test_what_is_remembered_of_older_revisions_is_bounded_by_bytes(cluster, monkeypatch):
+    """A large object that changes often doesn't fill the memory, and can be read at any of its revisions."""
+    monkeypatch.setattr("reconciler.apiserver.storage._REMEMBERED_BYTES", 100_000)
+    storage, resource = cluster.api.storage, cluster.place("ConfigMap").resource
+    cluster.create({"kind": "ConfigMap", "metadata": {"name": "c"}})
+    for number in range(50):
+        live = storage.get(resource, "default", "c")
+        storage.update(resource, replace(live.object, data={"x": f"{number:010000}"}), live)
+    assert len(storage._older) < 12
+    oldest = storage.page(resource, "default", revision=live.revision - 40).entries
+    (found,) = [each for each in oldest if each.key.endswith("/c")]
+    assert storage.object_of(resource, found).data == {"x": f"{8:010000}"}

@@ -92,6 +92,21 @@ def test_what_clients_make_up_is_no_label(server: Server) -> None:
     assert "propfind" not in text.lower()
 
 
+def test_a_scan_of_paths_adds_no_lines(server: Server) -> None:
+    """After the first few, thousands of made-up requests are counted where others were; probes are told apart."""
+
+    def scan(start: int) -> int:
+        for number in range(start, start + 100):
+            path = ("/x{}", "/api/v{}/pods", "/apis/g{}/v1/c", "/api/v1/namespaces/n{}/pods/p")[number % 4]
+            ask(server, "GET", path.format(number))
+        return len(ask(server, "GET", "/metrics")[1].splitlines())
+
+    assert scan(0) == scan(100)
+    ask(server, "GET", "/livez")
+    assert samples(server, "apiserver_request_total", subresource="/livez", code="200") == 1
+    assert samples(server, "kubernetes_build_info", major="1", compiler="cpython") == 1
+
+
 def test_open_watches_are_known(server: Server) -> None:
     """While they last."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)

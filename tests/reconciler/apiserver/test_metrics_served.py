@@ -64,7 +64,7 @@ def test_nobody_writes_them(cluster):
     assert cluster.call("POST", PODS, {"metadata": {"name": "x"}})[0] == 405
     assert cluster.call("DELETE", f"{PODS}/a")[0] == 405
     with pytest.raises(ApiError) as refused:
-        target(cluster.api.registry, PODS, "GET", is_watch=True)
+        target(cluster.api.registry, PODS, "GET", wants_watch=True)
     assert refused.value.code == 405
 
 

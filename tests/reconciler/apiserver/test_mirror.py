@@ -326,7 +326,7 @@ class UnluckyStore(DeafStore, FailingStore):
     """May be deaf, and may fail."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=25))
 @example([("fail", 5), ("turn", 0), ("kill", 0)])
 def test_whatever_happens_it_ends_as_wished_and_equal(steps):

@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.apiserver.openapi import OpenApi
 from reconciler.apiserver.openapi_schemas import references
+from reconciler.apiserver.openapi_untyped import known_schemas
 from reconciler.apiserver.protobuf import _fields
 from reconciler.apiserver.resources import Registry
 
@@ -87,3 +88,16 @@ def test_kinds_without_a_type_are_described_too(documents: OpenApi) -> None:
     described = rule["verbs"].pop("description")
     assert described.startswith("What is allowed")
     assert rule["verbs"] == {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"}
+
+
+def test_what_a_manifest_has_to_have_is_required() -> None:
+    """As in Kubernetes' own document; every field that is required is there."""
+    schemas = known_schemas()
+    for name, schema in schemas.items():
+        assert set(schema.get("required", ())) <= set(schema.get("properties", ())), name
+    required = {name.removeprefix("io.k8s.api."): schema.get("required", []) for name, schema in schemas.items()}
+    assert required["apps.v1.DeploymentSpec"] == ["selector", "template"]
+    assert required["core.v1.PodSpec"] == ["containers"]
+    assert required["core.v1.Container"] == ["name"]
+    assert required["autoscaling.v2.MetricSpec"] == ["type"]
+    assert required["events.v1.Event"] == ["eventTime", "metadata"]

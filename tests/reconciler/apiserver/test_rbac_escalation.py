@@ -263,3 +263,46 @@ def test_impersonating_gives_no_rights_of_ones_own(client: Client) -> None:
     grant(client, [rule("*", "nodes", "core"), rule("impersonate", "users", "core")])
     assert client("GET", "/api/v1/nodes", token="bobs")[0] == 200
     assert client("GET", "/api/v1/nodes", token="bobs", impersonate_user="eve")[0] == 403
+
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+AUTHOR = rule(
+    "create get patch", "validatingadmissionpolicies validatingadmissionpolicybindings", "admissionregistration.k8s.io"
+)
+
+
+def policy(name: str) -> dict[str, Any]:
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+    spec = {
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [{"expression": "true"}],
+    }
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def test_parameters_of_policies_are_read_with_the_rights_of_their_author(client: Client) -> None:
+    """All of their kind; with the right to get them it goes, and nobody is asked again for what was there before."""
+    grant(client, [AUTHOR])
+    code, refused = client("POST", POLICIES, policy("p"), token="bobs")
+    assert (code, refused["details"]["causes"][0]["field"]) == (422, "spec.paramKind")
+    assert (
+        'must have "get" permission on all objects of the referenced paramKind (kind=ConfigMap, apiVersion=v1)'
+        in (refused["message"])
+    )
+    grant(client, [AUTHOR, rule("get", "configmaps", "core")], user="eve", name="reader")
+    assert client("POST", POLICIES, policy("p"), token="eves")[0] == 201
+
+
+def test_a_binding_names_only_parameters_that_its_author_may_get(client: Client) -> None:
+    """One object of the policy's kind."""
+    assert client("POST", POLICIES, policy("p"), token="roots")[0] == 201
+    named = rule("get", "configmaps", "core", resourceNames=["mine"])
+    grant(client, [AUTHOR, named])
+    for name, expected in (("mine", 201), ("yours", 422)):
+        reference = {"name": name, "namespace": "default", "parameterNotFoundAction": "Deny"}
+        spec = {"policyName": "p", "paramRef": reference, "validationActions": ["Deny"]}
+        body = {"metadata": {"name": name}, "spec": spec}
+        code, answer = client("POST", f"{POLICIES.removesuffix('ies')}ybindings", body, token="bobs")
+        assert code == expected, answer
+    assert answer["message"].endswith('does not have "get" permission on the object referenced by paramRef')

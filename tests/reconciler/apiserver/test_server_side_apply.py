@@ -152,7 +152,7 @@ def test_live_items_keep_their_place() -> None:
 
 def test_faults_name_the_path() -> None:
     """Unknown fields, items without their key, and items twice."""
-    omits = 'omits key field "name" (and doesn\'t have default value)'
+    omits = 'omits all key fields ["name"] (and doesn\'t have default values for any key fields)'
     omitting = f"associative list with keys has an element that {omits}"
     pod: dict[str, Any] = {"spec": {"containers": [{"name": "c", "imagee": "x"}, {"image": "y"}, {"name": "c"}]}}
     assert list(faults(pod, shape_of(Pod))) == [
@@ -192,6 +192,7 @@ def test_sets_behave_as_sets_of_paths(left: Any, right: Any) -> None:
     a, b = fields_of(left, shape), fields_of(right, shape)
     paths, others = set(members(a)), set(members(b))
     assert set(members(union(a, b))) == paths | others
+    assert union(a, b, {}, a) == union(union(b, a), a)
     assert set(members(difference(a, b))) == paths - others
     assert set(members(intersection(a, b))) == paths & others
 

@@ -1,13 +1,16 @@
 """Tables as the API server sends them to kubectl."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reconciler.apiserver.resources import Registry
 from reconciler.apiserver.status import ApiError
 from reconciler.apiserver.tables import built_in_layout, included, table
 from reconciler.printers import printer_of
+from state.load import from_dict
 from state.objects import (
     Container,
     ContainerState,
@@ -22,9 +25,11 @@ from state.objects import (
     Pod,
     PodSpec,
     PodStatus,
+    kind_key,
 )
 
 NOW = 1_767_225_600_000_000
+CASES = yaml.safe_load((Path(__file__).parent / "data" / "tables.yaml").read_text())
 META = ObjectMeta(name="a", namespace="ns", creation_timestamp="2025-12-31T23:59:00Z", resource_version="7")
 
 
@@ -68,6 +73,43 @@ def test_numbers_are_numbers() -> None:
         metadata=META, spec=DeploymentSpec(replicas=3), status=DeploymentStatus(ready_replicas=1, updated_replicas=2)
     )
     assert _table("Deployment", deployment)["rows"][0]["cells"][:5] == ["a", "1/3", 2, 0, "60s"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["shows"])
+def test_cells_are_kubernetes(case: Any) -> None:
+    """Text, numbers and booleans as kube-apiserver's printers fill them (``data/tables.yaml``)."""
+    meta = {"name": "x", "creationTimestamp": "2026-01-01T00:00:00Z", **case["object"].get("metadata", {})}
+    obj = from_dict({**case["object"], "metadata": meta})
+    layout = built_in_layout(kind_key(obj))
+    names = [each["name"] for each in layout.definitions]
+    row = dict(zip(names, layout.cells(obj, NOW + 3_600_000_000), strict=True))
+    found = {name: row[name] for name in case["cells"]}
+    assert [(each, type(each)) for each in found.values()] == [(each, type(each)) for each in case["cells"].values()]
+
+
+def test_pods_that_ended_say_so() -> None:
+    """The row of a finished pod carries a condition; others have none."""
+    pod = Pod(metadata=META, spec=PodSpec(containers=(Container(name="c"),)), status=PodStatus(phase="Failed"))
+    row = _table("Pod", pod)["rows"][0]
+    assert row["conditions"] == [
+        {"type": "Completed", "status": "True", "reason": "Failed", "message": "The pod failed."}
+    ]
+    assert "conditions" not in _table("Pod", Pod(metadata=META))["rows"][0]
+
+
+def test_flows_are_listed_in_the_order_in_which_they_are_tried() -> None:
+    """By precedence first."""
+    schemas = [
+        CustomObject(
+            api_version="flowcontrol.apiserver.k8s.io/v1",
+            kind="FlowSchema",
+            metadata=ObjectMeta(name=name),
+            body=Opaque({"spec": {"matchingPrecedence": precedence}}),
+        )
+        for name, precedence in (("a", 9), ("c", 1), ("b", 1))
+    ]
+    rows = _table("FlowSchema.flowcontrol.apiserver.k8s.io", *schemas)["rows"]
+    assert [row["cells"][0] for row in rows] == ["b", "c", "a"]
 
 
 def test_what_comes_with_a_row() -> None:
