@@ -51,7 +51,6 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """Imports a public name when it is first asked for: the command line's help can't wait for all of them."""
         if name not in _PLACES:
-            msg = f"module {__name__!r} has no attribute {name!r}"
-            raise AttributeError(msg)
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(_PLACES[name]), name)
         return value

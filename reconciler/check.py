@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import untyped
 from reconciler.apply import place
+from reconciler.changes import creation_problems
 from state.defaults import default
 from state.errors import InvalidObject, Problem
 from state.load import Loaded, Refusal, load
 from state.objects import KINDS, AnyObject, kind_key
 from state.snapshot import Key
-from state.validation import validate
 
 if TYPE_CHECKING:
     from reconciler.apiserver.resources import Resource
@@ -55,7 +55,6 @@ def check_loaded(loaded: Loaded) -> dict[str, Any]:
 def _problems(obj: AnyObject, resource: Resource | None) -> tuple[Problem, ...]:
     """What is wrong with one of them."""
     try:
-        whole = default(untyped.completed(obj, resource))
+        return creation_problems(default(untyped.completed(obj, resource)), resource)
     except InvalidObject as error:
         return error.problems
-    return (*validate(whole), *untyped.problems(whole, None, resource))

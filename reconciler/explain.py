@@ -15,7 +15,7 @@ from rules.actions import Action, Create, Event, Note
 from rules.scheduling import Diagnosis, Scheduler
 from rules.scheduling.pods import scheduler_of
 from state.errors import StateError
-from state.objects import AnyObject, Pod
+from state.objects import AnyObject, Pod, controller_of
 from state.snapshot import Key, Snapshot
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _origin(plan: Plan, obj: AnyObject | None) -> list[Action]:
     seen: set[Key] = set()
     while obj is not None and Key.of(obj) not in seen:
         seen.add(Key.of(obj))
-        owner = next((ref for ref in obj.metadata.owner_references if ref.controller), None)
+        owner = controller_of(obj)
         if owner is None:
             break
         key = Key(owner.kind, obj.metadata.namespace, owner.name)

@@ -81,8 +81,7 @@ def parse_nodes(text: str | int, *, now: int = 0) -> list[Node]:
     groups = [_parse_group(group.strip(), str(text)) for group in str(text).split("+")]
     total = sum(count for count, _, _ in groups)
     if total > MAX_NODES:
-        msg = f"nodes {str(text)!r}: {total} nodes; at most {MAX_NODES} are made up"
-        raise StateError(msg)
+        raise StateError(f"nodes {str(text)!r}: {total} nodes; at most {MAX_NODES} are made up")
     width = len(str(max(total - 1, 0)))
     return [
         make_node(f"node-{number:0{width}}", capacity, labels=labels, now=now)
@@ -102,8 +101,7 @@ def _expand(groups: list[_Group]) -> Iterator[tuple[dict[str, Quantity], dict[st
 def _parse_group(group: str, text: str) -> _Group:
     found = _GROUP.fullmatch(group)
     if found is None:
-        msg = f"nodes {text!r}: cannot read {group!r}; {_FORM}"
-        raise StateError(msg)
+        raise StateError(f"nodes {text!r}: cannot read {group!r}; {_FORM}")
     capacity: dict[str, Quantity] = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, "pods": DEFAULT_PODS}
     zones = 0
     for part in (found["shape"] or "").split(",") if found["shape"] else ():

@@ -40,12 +40,17 @@ _SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why nothing is done about an object, in Kubernetes' words. It stays so until the object changes."""
+class StorageFailure:
+    """What could not be done about an object, as its event says. ``retry_at`` (µs): None if trying again is no use.
+
+    ``reschedule``: the node that was selected for the claim has no room.
+    """
 
     object: PersistentVolumeClaim | PersistentVolume
     reason: str
     message: str
+    retry_at: int | None = None
+    reschedule: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,13 @@ def to_provision(
     classes: Mapping[str, StorageClass],
     volumes: Mapping[str, PersistentVolume],
     serves: Callable[[str], bool],
-) -> tuple[list[ProvisionTask], list[Refusal]]:
+) -> tuple[list[ProvisionTask], list[StorageFailure]]:
     """The claims that want a volume from a provisioner that ``serves`` says is ours, in the order of their names.
 
     A WaitForFirstConsumer claim waits until a node is selected; a claim whose volume is there waits for the binder.
     """
     tasks: list[ProvisionTask] = []
-    refusals: list[Refusal] = []
+    refusals: list[StorageFailure] = []
     for claim in sorted(claims, key=lambda claim: (claim.metadata.namespace, claim.metadata.name)):
         annotations = claim.metadata.annotations
         provisioner = next((annotations[key] for key in PROVISIONER_ANNOTATIONS if key in annotations), "")
@@ -92,13 +97,13 @@ def to_provision(
         storage_class = classes.get(claim.spec.storage_class_name or "")
         if storage_class is None:
             message = f'storageclass.storage.k8s.io "{claim.spec.storage_class_name or ""}" not found'
-            refusals.append(Refusal(claim, "ProvisioningFailed", message))
+            refusals.append(StorageFailure(claim, "ProvisioningFailed", message))
             continue
         node = annotations.get(SELECTED_NODE, "")
         if storage_class.volume_binding_mode == "WaitForFirstConsumer" and not node:
             continue
         if impossible := _impossible(claim):
-            refusals.append(Refusal(claim, "ProvisioningFailed", _failed(storage_class, impossible)))
+            refusals.append(StorageFailure(claim, "ProvisioningFailed", _failed(storage_class, impossible)))
             continue
         tasks.append(ProvisionTask(claim, storage_class, _request(claim, storage_class, node)))
     return tasks, refusals
@@ -141,13 +146,13 @@ def provisioned_volume(task: ProvisionTask, made: Volume, driver_name: str) -> P
 
 def to_reclaim(
     volumes: Iterable[PersistentVolume], driver_name: str, serves: Callable[[str], bool]
-) -> tuple[list[ReclaimTask], list[Refusal]]:
+) -> tuple[list[ReclaimTask], list[StorageFailure]]:
     """The released volumes whose policy is Delete or Recycle, in the order of their names.
 
     Volumes that another provisioner made are its own business; those that nothing can delete or scrub are refused.
     """
     tasks: list[ReclaimTask] = []
-    refusals: list[Refusal] = []
+    refusals: list[StorageFailure] = []
     for volume in sorted(volumes, key=lambda volume: volume.metadata.name):
         spec = volume.spec
         policy = spec.persistent_volume_reclaim_policy
@@ -159,24 +164,10 @@ def to_reclaim(
         elif policy == "Delete":
             name = volume.metadata.name
             message = f'error getting deleter volume plugin for volume "{name}": no deletable volume plugin matched'
-            refusals.append(Refusal(volume, "VolumeFailedDelete", message))
+            refusals.append(StorageFailure(volume, "VolumeFailedDelete", message))
         elif policy == "Recycle":
-            refusals.append(Refusal(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!"))
+            refusals.append(StorageFailure(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!"))
     return tasks, refusals
-
-
-@dataclass(frozen=True, slots=True)
-class StorageFailure:
-    """What could not be done about an object, as its event says. ``retry_at`` (µs): None if trying again is no use.
-
-    ``reschedule``: the node that was selected for the claim has no room.
-    """
-
-    object: PersistentVolumeClaim | PersistentVolume
-    reason: str
-    message: str
-    retry_at: int | None = None
-    reschedule: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +237,13 @@ class Provisioner:
         self._forget(tasks, claims)
         tried = [self._provision(task, now) for task in wanted]
         reclaimed = [task for task in released if self._reclaim(task, now)]
-        refused = [StorageFailure(it.object, it.reason, it.message) for it in (*refused_claims, *refused_volumes)]
+        failed = [self._failures[key] for key in sorted(self._failures.keys() & tasks)]
         return ProvisionerReport(
             provisioned=tuple(it for it in tried if isinstance(it, PersistentVolume)),
             deleted=tuple(task.volume for task in reclaimed if task.policy == "Delete"),
             recycled=tuple(task.volume for task in reclaimed if task.policy == "Recycle"),
             rescheduled=tuple(it for it in tried if isinstance(it, PersistentVolumeClaim)),
-            failures=(*refused, *(self._failures[key] for key in sorted(self._failures.keys() & tasks))),
+            failures=(*refused_claims, *refused_volumes, *failed),
         )
 
     def _forget(self, tasks: Collection[str], claims: Iterable[PersistentVolumeClaim]) -> None:

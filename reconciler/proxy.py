@@ -1,6 +1,6 @@
 """kube-proxy: Services and EndpointSlices in, what the network driver is to serve out.
 
-``service_configs`` decides, purely; ``Proxy`` tells the driver what has changed, and tries again what failed.
+``service_config`` decides, purely; ``Proxy`` tells the driver what has changed, and tries again what failed.
 """
 
 from __future__ import annotations
@@ -33,22 +33,6 @@ DEFAULT_AFFINITY_SECONDS = 10_800
 _SECOND = 1_000_000
 
 
-def service_configs(
-    services: Iterable[Service], slices: Iterable[EndpointSlice], node: str = "", zone: str = ""
-) -> list[ServiceConfig]:
-    """What is to be served on a node, sorted by namespace and name.
-
-    Args:
-        services: those of the cluster. Headless and ExternalName ones need no proxy, nor do those of another proxy.
-        slices: the EndpointSlices of the cluster; those of other services don't matter.
-        node: whose "Local" endpoints count as local. "": all of them do, as when one machine is every node.
-        zone: the node's zone, for topology hints.
-    """
-    grouped = slices_by_service(slices)
-    configs = (service_config(service, grouped.get(_key(service), ()), node, zone) for service in services)
-    return sorted((config for config in configs if config is not None), key=lambda config: config.key)
-
-
 def slices_by_service(slices: Iterable[EndpointSlice]) -> dict[ServiceKey, tuple[EndpointSlice, ...]]:
     """The slices of each service, in the order of their names."""
     grouped: dict[ServiceKey, list[EndpointSlice]] = defaultdict(list)
@@ -64,7 +48,11 @@ def slices_by_service(slices: Iterable[EndpointSlice]) -> dict[ServiceKey, tuple
 def service_config(
     service: Service, slices: Sequence[EndpointSlice], node: str = "", zone: str = ""
 ) -> ServiceConfig | None:
-    """What is to be served for one service with its slices; None if it needs no proxy. IPv4, as its addresses are."""
+    """What is to be served for one service with its slices; None if it needs no proxy. IPv4, as its addresses are.
+
+    ``node``: whose "Local" endpoints count as local; "": all of them do, as when one machine is every node. ``zone`` is
+    the node's, for topology hints.
+    """
     spec = service.spec
     virtual_ips = tuple(ip for ip in spec.cluster_ips or (spec.cluster_ip or "",) if _is_ipv4(ip))
     if spec.type == "ExternalName" or not virtual_ips or PROXY_NAME_LABEL in service.metadata.labels:

@@ -122,8 +122,7 @@ class Simulation:
             due = self.next_due
             if not self.loop.ws.is_changed and (due is None or due > self.now):
                 return
-        msg = f"no rest at {format_time(self.now)} after {MAX_STEPS_AT_ONCE} steps"
-        raise StateError(msg)
+        raise StateError(f"no rest at {format_time(self.now)} after {MAX_STEPS_AT_ONCE} steps")
 
     def _pass(self, end: int, progress: Callable[[int], None] | None) -> None:
         """Lets happen what is due by ``end``, first of all what follows from changes made since the last time."""
@@ -200,5 +199,4 @@ def end_of(until: str, now: int) -> int:
             return base + read(until)
         except TimeError:
             continue
-    msg = f"until {until!r}: expected settled, a duration as in 10m, or a time as in 2026-01-01T00:00:00Z"
-    raise StateError(msg)
+    raise StateError(f"until {until!r}: expected settled, a duration as in 10m, or a time as in 2026-01-01T00:00:00Z")

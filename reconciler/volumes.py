@@ -5,6 +5,8 @@ from the storage driver. Everything can be repeated: a volume that is there stay
 replaced only if they changed, all at once, as the kubelet's atomic writer does.
 """
 
+# ruff: noqa: D102 - the protocol says what each method does
+
 from __future__ import annotations
 
 import hashlib
@@ -170,12 +172,10 @@ class DirectoryHost:
     def _path(self, pod_uid: str, name: str) -> Path:
         for part in (pod_uid, name):
             if not part or part in (".", "..") or "/" in part or "\0" in part:
-                msg = f"{part!r} can't be a directory's name"
-                raise OSError(msg)
+                raise OSError(f"{part!r} can't be a directory's name")
         return self._root / pod_uid / name
 
     def empty_dir(self, pod_uid: str, name: str) -> str:
-        """As the protocol says."""
         path = self._path(pod_uid, name)
         path.mkdir(parents=True, exist_ok=True)
         return str(path)
@@ -212,7 +212,6 @@ class DirectoryHost:
         return str(path)
 
     def host_path(self, path: str, kind: str) -> str:
-        """As the protocol says."""
         where = Path(path)
         if kind == "DirectoryOrCreate":
             where.mkdir(parents=True, exist_ok=True)
@@ -228,8 +227,7 @@ class DirectoryHost:
             "BlockDevice": where.is_block_device,
         }
         if kind in checks and not checks[kind]():
-            msg = f"hostPath type check failed: {path} is not a {_in_words(kind)}"
-            raise OSError(msg)
+            raise OSError(f"hostPath type check failed: {path} is not a {_in_words(kind)}")
         return path
 
     def subdirectory(self, volume: str, path: str) -> str:
@@ -237,18 +235,15 @@ class DirectoryHost:
         root = Path(volume).resolve()
         target = Path(volume) / path
         if not target.resolve().is_relative_to(root):
-            msg = f"subPath {path!r} leads out of the volume"
-            raise OSError(msg)
+            raise OSError(f"subPath {path!r} leads out of the volume")
         if not target.exists():
             target.mkdir(parents=True)
         return str(target)
 
     def remove(self, pod_uid: str) -> None:
-        """As the protocol says."""
         remove_tree(self._path(pod_uid, "any").parent)
 
     def pods(self) -> list[str]:
-        """As the protocol says."""
         return sorted(entry.name for entry in self._root.iterdir()) if self._root.is_dir() else []
 
 
@@ -269,11 +264,9 @@ class VirtualHost:
     """Volumes without a disk, for simulations: paths that nobody opens."""
 
     def empty_dir(self, pod_uid: str, name: str) -> str:
-        """As the protocol says."""
         return f"/volumes/{pod_uid}/{name}"
 
     def write(self, pod_uid: str, name: str, files: Mapping[str, File]) -> str:
-        """As the protocol says."""
         del files
         return f"/volumes/{pod_uid}/{name}"
 
@@ -283,11 +276,10 @@ class VirtualHost:
         return path
 
     def subdirectory(self, volume: str, path: str) -> str:
-        """As the protocol says."""
         return f"{volume}/{path}"
 
     def remove(self, pod_uid: str) -> None:
-        """As the protocol says."""
+        """Nothing is there."""
 
     def pods(self) -> list[str]:
         """Nothing is made."""

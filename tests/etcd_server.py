@@ -119,3 +119,48 @@ class EtcdServer:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self.kill()
+
+
+class EtcdCluster:
+    """Three members that are one cluster, until the end of the ``with``; any of them can be killed.
+
+    Skips the test where there is no etcd.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        _require_etcd()
+        ports = _free_ports(6)
+        self._clients, self._peers = ports[:3], ports[3:]
+        known = ",".join(f"m{number}=http://127.0.0.1:{port}" for number, port in enumerate(self._peers))
+        self._processes = [self._member(directory, number, known) for number in range(3)]
+
+    @property
+    def url(self) -> str:
+        """What ``open_store`` takes."""
+        return "etcd://" + ",".join(f"127.0.0.1:{port}" for port in self._clients)
+
+    def _member(self, directory: Path, number: int, known: str) -> subprocess.Popen:
+        client, peer = (f"http://127.0.0.1:{ports[number]}" for ports in (self._clients, self._peers))
+        command = [
+            "etcd",
+            f"--name=m{number}",
+            f"--data-dir={directory / str(number)}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster={known}",
+        ]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill_first(self) -> None:
+        """Kills the member that clients ask first."""
+        self._processes[0].kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()

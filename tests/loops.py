@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from reconciler.cycle import Cycle
 from rules.concern import Concern
-from state.snapshot import Snapshot
+from state.objects import Pod, PodCondition, replace
+from state.snapshot import Key, Snapshot
+from state.times import format_time
 
 NOW = 1_767_225_600_000_000
 SECOND = 1_000_000
@@ -32,3 +34,25 @@ def said(cycle: Cycle) -> list[tuple[str, str, str]]:
 def all_objects(cycle: Cycle) -> list:
     """All objects of the workspace."""
     return [obj for kind in cycle.ws.kinds for obj in cycle.ws.table(kind).values()]
+
+
+def report(cycle: Cycle, pod: Pod, *, ready: bool, now: int = NOW, node: str | None = None) -> None:
+    """What a kubelet reports of a pod that runs: on that node, or where it is."""
+    condition = PodCondition(type="Ready", status=str(ready), last_transition_time=format_time(now))
+    spec = replace(pod.spec, node_name=pod.spec.node_name if node is None else node)
+    cycle.ws.put(replace(pod, spec=spec, status=replace(pod.status, phase="Running", conditions=(condition,))))
+
+
+def befall(cycle: Cycle, pod: Pod, event: str, labels: dict[str, str]) -> None:
+    """Lets something happen to a pod that its controller has to find an answer to; ``labels`` are for "relabel"."""
+    if event == "fail":
+        cycle.ws.put(replace(pod, status=replace(pod.status, phase="Failed", conditions=())))
+    elif event == "delete":
+        cycle.ctx.delete(pod)
+    elif event == "gone":
+        cycle.ws.remove(Key.of(pod))
+    elif event == "disown":
+        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, owner_references=())))
+    else:
+        assert event == "relabel"
+        cycle.ws.put(replace(pod, metadata=replace(pod.metadata, labels=labels)))

@@ -28,11 +28,11 @@ from recorded_form import (
 )
 
 from reconciler.cycle import Cycle
-from rules.admission import admit
 from rules.concern import Concern
 from rules.pods import is_active, is_ready
+from rules.registry import prepared
 from rules.revisions import revision
-from rules.strategies import prepare_create, prepare_status, prepare_update, traits_of
+from rules.strategies import prepare_status, prepare_update, traits_of
 from state import selectors
 from state.defaults import default
 from state.dump import dump
@@ -220,7 +220,7 @@ class Player:
         if "ownerReferences" in meta:
             meta["ownerReferences"] = [self._owner(reference) for reference in meta["ownerReferences"]]
         obj = from_dict({**document, "metadata": meta})
-        self.ctx.create(admit(self.ws, default(prepare_create(traits_of(type(obj)), obj, self.now))))
+        self.ctx.create(prepared(traits_of(type(obj)), obj, self.now))
 
     def _owner(self, reference: Json) -> Json:
         """An owner reference as sent, with ``<uid>`` replaced by the uid of the object named."""

@@ -193,6 +193,40 @@ def test_an_unknown_policy_is_refused():
         loop.delete("cm/settings", policy="background")
 
 
+def test_only_the_object_that_is_meant_is_deleted():
+    """The preconditions of a DELETE, in the words of kube-apiserver."""
+    loop = Reconciler(config_map(), now=NOW, concerns=[])
+    meta = loop.step().snapshot.get(KEY).metadata
+    with pytest.raises(
+        StateError, match=rf"the UID in the precondition \(a\) does not match the UID in record .{meta.uid}"
+    ):
+        loop.delete(KEY, preconditions={"uid": "a"})
+    with pytest.raises(StateError, match=r"the ResourceVersion in the precondition \(0\) does not match"):
+        loop.delete(KEY, preconditions={"uid": meta.uid, "resourceVersion": "0"})
+    with pytest.raises(StateError, match="expected a text as uid, resourceVersion or both"):
+        loop.delete(KEY, preconditions={"version": "0"})
+    assert loop.delete(KEY, preconditions={"uid": meta.uid, "resourceVersion": meta.resource_version})
+
+
+def test_what_grows_has_to_fit_into_the_quota_and_what_shrinks_makes_room():
+    """A quota has a say in changes that ask for more: here by the type of a Service."""
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+    hard = {"services.nodeports": "1", "configmaps": "1"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}}
+    loop = Reconciler([quota, service, config_map()], now=NOW)
+    two = {"spec": {"type": "NodePort", "ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]}}
+    with pytest.raises(StateError, match=r"exceeded quota: q, requested: services\.nodeports=2, used"):
+        loop.patch("service/s", two)
+    loop.patch("service/s", {"spec": {"type": "NodePort"}})
+    loop.patch("cm/settings", {"data": {"other": "1"}})
+    loop.apply({**service, "spec": two["spec"]})
+    (note,) = (each for each in loop.step().notes if each.target.kind == "Service")
+    assert "exceeded quota: q, requested: services.nodeports=1, used: services.nodeports=1" in note.why
+    loop.patch("service/s", {"spec": {"type": "ClusterIP", "ports": [{"port": 80, "nodePort": None}]}})
+    loop.apply({**service, "metadata": {"name": "t"}, "spec": {**service["spec"], "type": "NodePort"}})
+    assert not [each for each in loop.step().notes if each.target.name == "t"]
+
+
 def test_a_kind_without_a_type_can_be_deleted_and_patched_by_its_name():
     loop = Reconciler(custom(size=1), now=NOW, concerns=[])
     loop.patch("widgets/thing", {"size": 2})

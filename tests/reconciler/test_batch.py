@@ -227,7 +227,7 @@ json_values = st.recursive(
 fields = sorted({"id", "op", *(field for _, known in batch.OPERATIONS.values() for field in known)})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(batch.OPERATIONS)),
     st.dictionaries(st.sampled_from(fields), json_values, max_size=4),
@@ -265,7 +265,7 @@ SEEDS = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(SEEDS), json_values, st.sampled_from(["desired", "observed"]))
 def test_no_field_of_a_manifest_of_any_type_is_an_internal_error(data, seed, value, where):
     manifest = json.loads(json.dumps(seed))

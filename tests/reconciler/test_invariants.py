@@ -9,7 +9,7 @@ from collections import Counter
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler import Reconciler, reconcile
@@ -20,7 +20,7 @@ from state.snapshot import Change, Key
 
 NOW = "2026-01-01T00:00:00Z"
 APPS = ("api", "db", "web")
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=40)
 
 
 def labels(app):

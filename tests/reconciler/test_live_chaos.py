@@ -61,8 +61,19 @@ class RacyStore(MemoryStore):
     done = None
     #: Whether it is the loop that writes.
     is_looping = False
+    #: Whether it answers nobody.
+    is_silent = False
+
+    def list(self, prefix, **options):
+        self._check_answers()
+        return super().list(prefix, **options)
+
+    def _check_answers(self):
+        if self.is_silent:
+            raise StoreUnavailableError("no answer")
 
     def _write(self, writes):
+        self._check_answers()
         if not self.is_looping or threading.current_thread() is not threading.main_thread():
             return super()._write(writes)
         race, self.race = self.race, None
@@ -182,7 +193,7 @@ def plain(obj):
     return obj and orjson.loads(wire.encode(obj))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=20))
 @example([("turn", 0), ("delete", 0), ("orphan", 0), ("turn", 0)])
 @example([("fail", 2), ("turn", 0), ("restart", 0)])
@@ -231,4 +242,55 @@ def test_an_end_that_is_refused_is_tried_again(metadata):
         machine.change_in_between(victim.metadata.name, metadata)
         machine.settle()
         assert victim.metadata.name not in [pod.metadata.name for pod in machine.pods()]
+        machine.check(2)
+
+
+def test_while_the_store_is_silent_pods_go_on_and_are_started_again():
+    """As with a kubelet that can't reach its API server; and when the store is back it hears of it."""
+    with running() as (machine, store):
+        machine.settle()
+        before = machine.pods()
+        store.is_silent = True
+        machine.crash(before[0].metadata.uid)
+        for _ in range(30):
+            machine.turn()
+            machine.wait(1)
+        running_now = [each.pod_uid for each in machine.runtime.list_containers() if each.state == "RUNNING"]
+        assert sorted(running_now) == sorted(pod.metadata.uid for pod in before)
+        store.is_silent = False
+        machine.settle()
+        machine.check(2)
+        assert [pod.status.container_statuses[0].restart_count for pod in machine.pods()] == [1, 0]
+
+
+def test_a_loop_that_never_heard_of_the_store_leaves_pods_alone():
+    """What runs since an earlier loop isn't ended because nobody says that it is wanted."""
+    with running() as (machine, store):
+        machine.settle()
+        machine.restart()
+        store.is_silent = True
+        for _ in range(10):
+            machine.turn()
+            machine.wait(1)
+        store.is_silent = False
+        assert [each.state for each in machine.runtime.list_containers()] == ["RUNNING", "RUNNING"]
+        machine.settle()
+        machine.check(2)
+
+
+def test_all_is_ended_though_the_store_is_silent():
+    """The store isn't told, which is an error; the next loop starts the pods again."""
+    with running() as (machine, store):
+        machine.settle()
+        store.is_silent = True
+        drivers = machine.live._drivers
+        drivers.kubelet.wait = lambda _: machine.wait(1)
+        told = []
+        with pytest.raises(StoreUnavailableError):
+            machine.live.stop(lambda: False, told.append)
+        assert len(told) == 2
+        assert all(each.state != "RUNNING" for each in machine.runtime.list_containers())
+        store.is_silent = False
+        machine.restart()
+        machine.settle()
         machine.check(2)

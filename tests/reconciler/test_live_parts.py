@@ -21,7 +21,7 @@ from reconciler.proxy import ServiceFailure
 from rules.actions import Event as Reported
 from state.errors import StateError
 from state.load import load_strictly
-from state.objects import Event
+from state.objects import Event, Namespace, ObjectMeta
 from state.snapshot import Key, Snapshot
 from state.workspace import Workspace
 
@@ -37,7 +37,7 @@ def reported(message: str, name: str = "web-0") -> Reported:
 
 def test_the_same_event_again_is_counted() -> None:
     """As client-go's recorder aggregates: one object, a count, first and last time."""
-    ws, recorder = Workspace(Snapshot()), Recorder()
+    ws, recorder = Workspace(Snapshot.of([Namespace(metadata=ObjectMeta(name="default"))])), Recorder()
     recorder.record(ws, [reported("once"), reported("again")], NOW)
     recorder.record(ws, [reported("again")], NOW + 5 * SECOND)
     counts = {event.message: event.count for event in ws.objects(Event)}
@@ -49,11 +49,12 @@ def test_the_same_event_again_is_counted() -> None:
 
 def test_old_events_and_too_many_are_forgotten() -> None:
     """After an hour, and beyond a thousand the oldest first."""
-    ws, recorder = Workspace(Snapshot()), Recorder()
+    ws, recorder = Workspace(Snapshot.of([Namespace(metadata=ObjectMeta(name="default"))])), Recorder()
     recorder.record(ws, [reported("old")], NOW)
     recorder.record(ws, [reported("new")], NOW + TTL + SECOND)
     assert [event.message for event in ws.objects(Event)] == ["new"]
-    recorder.record(ws, [reported(str(number)) for number in range(2 * MOST)], NOW + TTL + 2 * SECOND)
+    many = [reported("it", name=str(number)) for number in range(2 * MOST)]
+    recorder.record(ws, many, NOW + TTL + 2 * SECOND)
     assert len(ws.objects(Event)) == MOST
     assert "new" not in {event.message for event in ws.objects(Event)}
 

@@ -27,7 +27,7 @@ from reconciler.live.events import Recorder
 from reconciler.simulation import simulate
 from rules.actions import Event as Reported
 from state.errors import StateError
-from state.objects import Event, Pod, replace
+from state.objects import Event, ObjectMeta, Pod, Secret, replace
 from state.snapshot import Change, Key, Snapshot
 from state.store import ABSENT, Write, open_store
 from state.store.layout import encode, path_of
@@ -96,7 +96,7 @@ def test_words_for_kinds_are_kubectls(snapshot: Snapshot) -> None:
         Key("Deployment", "shop", "a"),
         Key("Deployment", "shop", "b"),
     ]
-    with pytest.raises(StateError, match="doesn't have a resource type 'nonsense'"):
+    with pytest.raises(StateError, match='doesn\'t have a resource type "nonsense"'):
         kinds_of("nonsense", snapshot)
     with pytest.raises(StateError, match="expected TYPE/NAME for every object"):
         targets(("pod/a", "b"), "shop", snapshot)
@@ -180,3 +180,19 @@ def test_lines_tell_what_is_new(snapshot: Snapshot, capsys: pytest.CaptureFixtur
         "Normal   Tested  deployment/default/web  it was",
         "up       service/default/web  http://127.64.8.1 udp://127.64.8.1:53",
     ]
+
+
+def test_a_secret_is_described_without_what_it_keeps() -> None:
+    """As kubectl does: names and sizes."""
+    secret = Secret(metadata=ObjectMeta(name="s", namespace="default"), data={"password": "aGVsbG8="}, type="Opaque")
+    lines = list(described(secret, Snapshot.of([secret]), NOW))
+    assert ["password:", "5", "bytes"] in [line.split() for line in lines]
+    assert not any("aGVsbG8=" in line for line in lines)
+
+
+def test_kinds_without_a_type_have_kubectl_s_names(snapshot: Snapshot) -> None:
+    """Whether there are objects of them or not; several groups may have one of a name."""
+    assert kinds_of("ing,hpa", snapshot) == ["Ingress.networking.k8s.io", "HorizontalPodAutoscaler.autoscaling"]
+    assert kinds_of("ClusterRoles", snapshot) == ["ClusterRole.rbac.authorization.k8s.io"]
+    assert kinds_of("events", snapshot) == ["Event"]
+    assert "HorizontalPodAutoscaler.autoscaling" in kinds_of("all", snapshot)

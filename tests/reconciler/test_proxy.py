@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reconciler.drivers.faults import ALWAYS, Fault
 from reconciler.drivers.network.base import Backend, ServiceConfig, ServiceKey, ServicePortConfig
 from reconciler.drivers.network.simulated import SimulatedNetwork
-from reconciler.proxy import Proxy, service_config, service_configs
+from reconciler.proxy import Proxy, service_config, slices_by_service
 from state.objects import (
     ClientIPConfig,
     Endpoint,
@@ -60,6 +60,12 @@ def piece(*endpoints, name="web-1", of="web", ports=TARGET, address_type="IPv4")
 
 def ips(backends):
     return [backend.ip for backend in backends]
+
+
+def service_configs(services, slices):
+    grouped = slices_by_service(slices)
+    configs = (service_config(it, grouped.get(ServiceKey("default", it.metadata.name), ())) for it in services)
+    return sorted(filter(None, configs), key=lambda config: config.key)
 
 
 def only_port(*args, **kwargs):
@@ -332,7 +338,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(CLUSTERS, FAULTS), min_size=1, max_size=4))
 def test_whatever_went_wrong_in_the_end_the_driver_serves_what_the_cluster_says(history):
     """After any changes and faults, once these stop, everything is served, or its address is another service's."""
