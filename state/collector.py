@@ -13,10 +13,13 @@ _FROZEN_AT_START = gc.get_freeze_count()
 
 
 class _Growth:
-    """How many objects the collector tracks: those there were when it last visited all, and those made since."""
+    """How many objects the collector tracks: those there were when it last visited all, and those made since; and
+    whether the program has frozen objects, once that was seen (to count them is to walk through them all).
+    """
 
     known = 0
     made = 0
+    has_frozen = False
 
 
 @contextmanager
@@ -49,7 +52,8 @@ def _visit() -> None:
 
 def _grow_old() -> None:
     """Moves all objects to the oldest generation."""
-    if gc.get_freeze_count() > _FROZEN_AT_START:  # the program has frozen objects: thawing ours would thaw those
+    _Growth.has_frozen = _Growth.has_frozen or gc.get_freeze_count() > _FROZEN_AT_START
+    if _Growth.has_frozen:  # thawing ours would thaw those
         return
     _Growth.made += gc.get_count()[0]
     gc.freeze()

@@ -22,6 +22,7 @@ def _fresh(monkeypatch):
     gc.collect()
     monkeypatch.setattr(collector._Growth, "known", 0)
     monkeypatch.setattr(collector._Growth, "made", 0)
+    monkeypatch.setattr(collector._Growth, "has_frozen", False)
     assert gc.isenabled()
 
 
@@ -90,3 +91,13 @@ def test_what_a_program_has_frozen_stays_frozen():
         assert kept
     finally:
         gc.unfreeze()
+
+
+def test_frozen_objects_are_counted_only_once(monkeypatch):
+    """A server has very many, and many short pauses."""
+    counts = []
+    monkeypatch.setattr(collector.gc, "get_freeze_count", lambda: counts.append(None) or 1_000_000)
+    for _ in range(3):
+        with paused_collector():
+            pass
+    assert len(counts) == 1
