@@ -82,7 +82,8 @@ def makes_its_own(owner: Replicator) -> bool:
 def count(owner: Replicator, pods: Sequence[Pod], now: int) -> Tally:
     """Counts the pods that the controller owns, at the time ``now``.
 
-    Pods of one template share their labels, and fresh ones their status: what was found out for one holds for the next.
+    Pods of one template have the same labels, and fresh ones share their status: what was found out for one holds for
+    the next.
     """
     tally = Tally()
     matches = selects(owner)
@@ -92,7 +93,7 @@ def count(owner: Replicator, pods: Sequence[Pod], now: int) -> Tally:
     status, since = None, None
     for pod in pods:
         meta = pod.metadata
-        if meta.labels is not labels:
+        if meta.labels is not labels and meta.labels != labels:
             labels = meta.labels
             matching = matches(labels)
             full = template_labels.items() <= labels.items()

@@ -149,6 +149,8 @@ def shown(value: object) -> str:
 
 def quoted(text: str) -> str:
     """Text in double quotes with Go's escapes (``%q``), printable characters of every language left as they are."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return f'"{"".join(_ESCAPES.get(char) or (char if char.isprintable() else _escaped(char)) for char in text)}"'
 
 
