@@ -175,6 +175,10 @@ class EtcdStore(Store):
             if self._closing.is_set():
                 raise StoreUnavailableError(f"the store at {self._place} is closed")
             yield self._members[turn]
+        except ValueError as error:  # so grpc says that its channel was closed meanwhile
+            if not self._closing.is_set():
+                raise
+            raise StoreUnavailableError(f"the store at {self._place} is closed") from error
         except grpc.RpcError as error:
             failure = self._explained(error, revision)
             if isinstance(failure, StoreUnavailableError):

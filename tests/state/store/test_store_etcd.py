@@ -195,3 +195,23 @@ def patiently(do):
         except StoreUnavailableError:
             assert time.monotonic() < end
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.get("/a"),
+        lambda store: store.create("/a", b""),
+        lambda store: store.write([Write("/a", b"", ABSENT), Write("/b", b"", ABSENT)]),
+        lambda store: next(store._changes(1)),  # as the thread that follows
+    ],
+    ids=["get", "write", "write_together", "follow"],
+)
+def test_a_store_may_be_closed_at_any_moment(server, ask):
+    """Who is just about to ask etcd is told so, in whatever thread."""
+    with server.open() as store:
+        hung_up = store._closing.is_set
+        store._closing.is_set = lambda: hung_up() or bool(store._hang_up())
+        with pytest.raises(StoreUnavailableError, match="is closed"):
+            ask(store)
+        assert hung_up()
