@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from state import quantity
+from state.kept import by_identity
 from state.objects import PodSpec, Quantity
 
 _COMPUTE = ("cpu", "memory")
 
 
+@by_identity
 def qos_class(spec: PodSpec) -> str:
     """Guaranteed if every container's limits equal its requests, BestEffort if none says either, else Burstable.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from reconciler.apiserver.addressed import named
+from reconciler.apiserver.lookup import StoredObjects
 from reconciler.apiserver.quota import QuotaAdmission
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import ApiError, forbidden, invalid, not_found
@@ -14,47 +15,21 @@ from rules.plugins import Plugins
 from rules.pod_accounts import Accounts
 from rules.registry import InvalidError
 from rules.taints import NO_SCHEDULE, NOT_READY
-from state.objects import AnyObject, Namespace, Node, Object, Taint, replace
+from state.objects import AnyObject, Namespace, Node, Taint, replace
 
 if TYPE_CHECKING:
     from reconciler.apiserver.policies.admission import Attempted
 
-ObjectT = TypeVar("ObjectT", bound=AnyObject)
-
 _NEW = Taint(key=NOT_READY, effect=NO_SCHEDULE)
-
-
-class StoredObjects:
-    """What admission looks up, as it is in the store now (a ``rules.admission.Lookup``)."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-
-    def find(self, expected: type[ObjectT], namespace: str, name: str) -> ObjectT | None:
-        """The object of a typed kind, or None."""
-        stored = self._storage.get(self._resource(expected), namespace, name)
-        obj = None if stored is None else stored.object
-        assert obj is None or isinstance(obj, expected)
-        return obj
-
-    def objects(self, expected: type[ObjectT], namespace: str = "") -> list[ObjectT]:
-        """All objects of a typed kind (in a namespace), sorted by namespace and name."""
-        found = (stored.object for stored in self._storage.all(self._resource(expected), namespace))
-        return [obj for obj in found if isinstance(obj, expected)]
-
-    def _resource(self, expected: type[Any]) -> Resource:
-        assert issubclass(expected, Object)
-        resource = self._storage.registry.of_kind(expected.api_version, expected.kind)
-        assert resource is not None
-        return resource
 
 
 class Admission(Plugins):
     """The plug-ins over a store."""
 
     def __init__(self, storage: Storage) -> None:
-        super().__init__(StoredObjects(storage), Accounts())
-        self._quotas = QuotaAdmission(storage)
+        lookup = StoredObjects(storage)
+        super().__init__(lookup, Accounts())
+        self._quotas = QuotaAdmission(storage, lookup)
 
     def complete(self, new: AnyObject, old: AnyObject | None = None) -> AnyObject:
         """As ``Plugins.complete``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from reconciler.apiserver import wire
@@ -34,6 +35,8 @@ _APPLY, _UPDATE = "Apply", "Update"
 _BEFORE = "before-first-apply"
 #: Older updates are put together once there are more than so many.
 _MAX_UPDATES, _ANCIENT = 10, "ancient-changes"
+#: Objects that were made at the same time of one template have the same record; so many are kept as they were read.
+_REMEMBERED = 512
 
 
 class Manager(NamedTuple):
@@ -205,17 +208,23 @@ def _read(obj: AnyObject) -> _Entries | None:
     """The record that an object carries; None if it has none, or one that makes no sense."""
     entries: _Entries = {}
     for opaque in obj.metadata.managed_fields:
-        value = opaque.value
-        if not isinstance(value, dict) or not is_well_formed(value.get("fieldsV1")):
+        found = _read_entry(opaque)
+        if found is None:
             return None
-        names = [value.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")]
-        time = value.get("time")
-        if not all(isinstance(name, str) for name in names) or not isinstance(time, str | None):
-            return None
-        if names[1] not in (_APPLY, _UPDATE):
-            return None
-        entries[Manager(*names)] = _Entry(value["fieldsV1"], time)
+        entries[found[0]] = found[1]
     return entries or None
+
+
+@lru_cache(_REMEMBERED)
+def _read_entry(opaque: Opaque) -> tuple[Manager, _Entry] | None:
+    value = opaque.value
+    if not isinstance(value, dict) or not is_well_formed(value.get("fieldsV1")):
+        return None
+    names = [value.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")]
+    time = value.get("time")
+    if not all(isinstance(name, str) for name in names) or not isinstance(time, str | None):
+        return None
+    return (Manager(*names), _Entry(value["fieldsV1"], time)) if names[1] in (_APPLY, _UPDATE) else None
 
 
 def _written(entries: _Entries) -> list[Json]:

@@ -12,7 +12,7 @@ from reconciler.apiserver.apply_shapes import Shape
 from reconciler.apiserver.apply_walk import Difference, compare
 from reconciler.apiserver.messages import Field, fields_of, messages, name_of_message
 from reconciler.apiserver.resources import Resource
-from state.objects import AnyObject, Object, Pod, PodSpec, replace
+from state.objects import AnyObject, Object, ObjectMeta, Pod, PodSpec, replace
 
 Json = dict[str, Any]
 #: What nobody owns: it identifies the object, or the server sets it.
@@ -36,6 +36,7 @@ NOT_OWNED: Fields = {
 #: kept, so that no other can have it.
 _new_pods: dict[tuple[object, ...], tuple[PodSpec, Difference]] = {}
 _REMEMBERED = 4096
+_NO_METADATA = ObjectMeta()
 _ZEROS = {"string": "", "int": 0, "int64": 0, "bool": False}
 #: What Go writes of an empty object, where no message says it.
 _BLANKS: Mapping[tuple[str, str], Json] = {
@@ -87,12 +88,16 @@ def owned_part(resource: Resource, fields: Fields, subresource: str) -> Fields:
 def _typed(resource: Resource, shape: Shape, live: AnyObject | None, new: Object, subresource: str) -> Difference:
     """The difference, without looking at parts that are alike, or aren't written at that path."""
     old = type(new)() if live is None else live
+    before, after = (replace(each.metadata, managed_fields=()) for each in (old, new))
+    if before == after:
+        before = after = _NO_METADATA
     left_out = {
         name: empty
         for name, empty in _parts(type(new)).items()
         if not _is_within(resource, name, subresource) or getattr(old, name) == getattr(new, name)
     }
-    return compare(_bare(old, left_out), _bare(new, left_out), shape)
+    old, new = replace(old, metadata=before, **left_out), replace(new, metadata=after, **left_out)
+    return compare(wire.document(old), wire.document(new), shape)
 
 
 def blank(resource: Resource) -> Json:
@@ -128,11 +133,6 @@ def _parts(kind: type[Object]) -> Mapping[str, Any]:
     """What an object has beside its metadata, empty."""
     empty = kind()
     return {name: getattr(empty, name) for name in kind.__struct_fields__ if name != "metadata"}
-
-
-def _bare(obj: AnyObject, changes: Mapping[str, Any]) -> Json:
-    """An object with other parts, and without a record, as plain data."""
-    return wire.document(replace(obj, metadata=replace(obj.metadata, managed_fields=()), **changes))
 
 
 def _is_within(resource: Resource, field: str, subresource: str) -> bool:

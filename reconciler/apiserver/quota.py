@@ -5,6 +5,7 @@ once only one gets the last place.
 from __future__ import annotations
 
 from reconciler.apiserver.locks import Lock
+from reconciler.apiserver.lookup import StoredObjects
 from reconciler.apiserver.resources import Place, Resource
 from reconciler.apiserver.status import ApiError, modified
 from reconciler.apiserver.storage import Storage, Stored
@@ -19,8 +20,8 @@ _ATTEMPTS = 100
 class QuotaAdmission:
     """Charges quotas. What is charged and then not stored after all, the quota controller takes back."""
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, lookup: StoredObjects) -> None:
+        self._storage, self._lookup = storage, lookup
         self._lock = Lock()
 
     def charge(self, new: AnyObject, old: AnyObject | None, *, dry_run: bool) -> None:
@@ -33,8 +34,7 @@ class QuotaAdmission:
         quotas, namespace = self._storage.registry.of_table(ResourceQuota.kind), new.metadata.namespace
         if quotas is None or not namespace:
             return
-        stored = (each.object for each in self._storage.all(quotas, namespace))
-        found = [each for each in stored if isinstance(each, ResourceQuota) and asks_of(each, new, old)]
+        found = [each for each in self._lookup.objects(ResourceQuota, namespace) if asks_of(each, new, old)]
         if not found:
             return
         with self._lock:

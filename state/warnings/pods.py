@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from state.errors import quoted
+from state.kept import by_identity
 from state.objects import Affinity, Container, ContainerPort, EphemeralContainer, Opaque, Pod, PodSpec, PodTemplateSpec
 from state.warnings._labels import DEPRECATED, of_expressions
 from state.warnings.mounts import of_overlaps
@@ -27,12 +28,18 @@ _AnyContainer = Container | EphemeralContainer
 
 def of_pod(obj: Pod) -> Iterator[str]:
     """Of a pod that is created."""
-    return _of_spec("", obj.spec, obj.metadata.annotations)
+    return _of_spec("", obj.spec, obj.metadata.annotations) if obj.metadata.annotations else iter(_of_bare(obj.spec))
 
 
 def of_template(path: str, template: PodTemplateSpec) -> Iterator[str]:
     """Of the template of pods at that path, which ends with a dot."""
     return _of_spec(path, template.spec, template.metadata.annotations)
+
+
+@by_identity
+def _of_bare(spec: PodSpec) -> tuple[str, ...]:
+    """Of a pod without annotations."""
+    return tuple(_of_spec("", spec, {}))
 
 
 def _of_spec(path: str, spec: PodSpec, annotations: Mapping[str, str]) -> Iterator[str]:
