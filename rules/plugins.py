@@ -86,8 +86,12 @@ class Plugins:
         """
         raise NotImplementedError
 
+    def _namespace(self, name: str) -> Namespace | None:
+        """The namespace that something new is to be in."""
+        return self._lookup.find(Namespace, "", name) if name else None
+
     def _check_namespace(self, new: AnyObject) -> None:
-        namespace = self._lookup.find(Namespace, "", new.metadata.namespace)
+        namespace = self._namespace(new.metadata.namespace)
         why = "" if namespace is None else terminating(namespace)
         if why:
             name = new.metadata.namespace

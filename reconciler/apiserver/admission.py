@@ -41,11 +41,11 @@ class Admission(Plugins):
         new = super().complete(new, old)
         return _tainted(new) if old is None and isinstance(new, Node) else new
 
-    def _check_namespace(self, new: AnyObject) -> None:
-        namespace = new.metadata.namespace
-        if namespace and self._lookup.find(Namespace, "", namespace) is None:
-            raise not_found("namespaces", "", namespace)
-        super()._check_namespace(new)
+    def _namespace(self, name: str) -> Namespace | None:
+        found = super()._namespace(name)
+        if name and found is None:
+            raise not_found("namespaces", "", name)
+        return found
 
     def charge(self, new: AnyObject, old: AnyObject | None, *, dry_run: bool) -> None:
         """As ``Plugins.charge``."""

@@ -24,6 +24,7 @@ from reconciler.apiserver.queries import read_query
 from reconciler.apiserver.rbac import MASTERS, Attributes, Authorizer, User
 from reconciler.apiserver.status import ApiError, forbidden, method_not_allowed
 from state.errors import StateError
+from state.kept import by_identity
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 #: Everybody, where nothing is checked: as at the insecure port that kube-apiserver once had.
@@ -33,7 +34,7 @@ _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH
 _MANY = {"get": "list", "delete": "deletecollection"}
 _READS = frozenset({"get", "list", "watch"})
 _AUTHENTICATION = "authentication.k8s.io"
-_EXTRA = "impersonate-extra-"
+_IMPERSONATE, _EXTRA = b"impersonate-", "impersonate-extra-"
 _IMPERSONATED_ACCOUNT = "system:serviceaccount:"
 
 
@@ -105,8 +106,9 @@ def denial(user: User, wanted: Attributes) -> ApiError:
     return forbidden(wanted.resource, wanted.group, wanted.name, why)
 
 
+@by_identity
 def certificate_user(peer: Any) -> User | None:
-    """The user of a verified certificate, as ``ssl`` describes one; None without a certificate."""
+    """The user of a verified certificate, as ``ssl`` describes one for a connection; None without a certificate."""
     if not peer:
         return None
     pairs = [pair for name in peer.get("subject", ()) for pair in name]
@@ -225,6 +227,8 @@ class Secured:
             raise denial(user, wanted)
 
     def _impersonated(self, user: User, headers: Headers) -> User:
+        if not any(name.startswith(_IMPERSONATE) for name, _ in headers.raw):
+            return user
         name, groups = headers.get("impersonate-user"), headers.getlist("impersonate-group")
         uid, extra = headers.get("impersonate-uid", ""), _extra(headers)
         if not name:
@@ -282,6 +286,7 @@ def _extra(headers: Headers) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((key, tuple(values)) for key, values in sorted(found.items()))
 
 
+@by_identity
 def authenticated(user: User) -> User:
     """A user that is known, in the group of all that are."""
     return user if _AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, _AUTHENTICATED))

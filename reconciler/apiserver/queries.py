@@ -11,5 +11,7 @@ _UNREAD = re.compile(";|%(?![0-9A-Fa-f]{2})")
 
 def read_query(text: bytes) -> dict[str, list[str]]:
     """The values of each name, in their order; parts that can't be read are left out."""
+    if not text:
+        return {}
     parts = text.decode("latin-1").split("&")
     return parse_qs("&".join(part for part in parts if not _UNREAD.search(part)), keep_blank_values=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ _TABLE, _PARTIAL, _PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObje
 #: Where lines of YAML are broken if they can be, as Go's library does.
 _WIDTH = 80
 _VERSIONS = ("v1", "v1beta1")
+#: What clients accept, of which so many are kept as they were read.
+_REMEMBERED = 64
 _ANY = ("*", "*/*", "application/*")
 
 #: Gives the columns of a resource.
@@ -75,7 +78,8 @@ def negotiate(accept: str, *, offers_discovery: bool = False) -> Form:
     return found[0]
 
 
-def _forms(accept: str) -> list[Form]:
+@lru_cache(_REMEMBERED)
+def _forms(accept: str) -> tuple[Form, ...]:
     """The acceptable forms by their quality, named ones before others."""
     found: list[tuple[float, bool, Form]] = []
     for clause in accept.split(","):
@@ -84,7 +88,7 @@ def _forms(accept: str) -> list[Form]:
         form = _form(media, options)
         if form is not None:
             found.append((-_quality(options), media in _ANY, form))
-    return [form for *_, form in sorted(found, key=lambda each: each[:2])]
+    return tuple(form for *_, form in sorted(found, key=lambda each: each[:2]))
 
 
 def _quality(options: Mapping[str, str]) -> float:
