@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from state.dump import dump
 from state.errors import InvalidObject, Problem, unknown_field
+from state.kept import by_identity
 from state.objects import AnyObject, CustomObject, Object, kind_key
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 #: The kind of definitions, as in a ``Key``.
 DEFINITION = "CustomResourceDefinition.apiextensions.k8s.io"
-#: Definitions that are remembered with what they define.
-_REMEMBERED = 1024
-#: By the identity of a definition (which is kept, so that no other can have it).
-_known: dict[int, tuple[CustomObject, list[Resource]]] = {}
 
 
 @cache
@@ -66,27 +63,21 @@ def definitions_of(objects: Iterable[AnyObject]) -> list[AnyObject]:
     return [obj for obj in objects if type(obj) is CustomObject and kind_key(obj) == DEFINITION]
 
 
+@by_identity
 def _defined_by(definition: AnyObject) -> list[Resource]:
     """What a definition defines; nothing if it isn't right."""
     from reconciler.apiserver.crd_kind import defined  # noqa: PLC0415 - as the module says
 
     if not isinstance(definition, CustomObject):
         return []
-    known = _known.get(id(definition))
-    if known is not None:
-        return known[1]
     resource = resource_of(definition)
     assert resource is not None
     try:
         whole = completed(definition, resource)
         assert isinstance(whole, CustomObject)
-        found = [] if any(resource.problems(whole)) else defined(whole)
+        return [] if any(resource.problems(whole)) else defined(whole)
     except InvalidObject:
-        found = []
-    if len(_known) >= _REMEMBERED:
-        _known.clear()
-    _known[id(definition)] = (definition, found)
-    return found
+        return []
 
 
 def completed(obj: AnyObject, resource: Resource | None) -> AnyObject:

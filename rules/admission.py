@@ -13,6 +13,7 @@ from rules.taints import NOT_READY, UNREACHABLE
 from state import quantity
 from state.errors import StateError
 from state.identity import is_generated
+from state.kept import Remembered
 from state.objects import (
     AnyObject,
     LimitRange,
@@ -144,8 +145,7 @@ def admit_pod(ws: Lookup, pod: Pod) -> Pod:
 
 #: Specs that were admitted, by identity (each is kept, so that no other can have it), with the priority class they had
 #: then: the pods of one template share theirs before and after.
-_admitted: dict[int, tuple[PodSpec, PriorityClass | None, PodSpec]] = {}
-_REMEMBERED = 4096
+_admitted = Remembered[int, tuple[PodSpec, PriorityClass | None, PodSpec]]()
 
 
 def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
@@ -155,8 +155,6 @@ def admit_pod_spec(ws: Lookup, spec: PodSpec) -> PodSpec:
     if known is not None and known[1] is priority_class:
         return known[2]
     admitted = _admit_pod_spec(spec, priority_class)
-    if len(_admitted) >= _REMEMBERED:
-        _admitted.clear()
     _admitted[id(spec)] = (spec, priority_class, admitted)
     return admitted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from state.identity import name_suffix
+from state.kept import Remembered
 from state.objects import (
     ConfigMapProjection,
     DownwardAPIProjection,
@@ -25,8 +26,6 @@ _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a 
 _TOKEN_SECONDS = 3607
 _ROOT_CA = "kube-root-ca.crt"
 _MODE = 0o644
-#: Specs of pods that are remembered with their token.
-_REMEMBERED = 4096
 
 
 def no_account(namespace: str, account: str) -> str:
@@ -39,7 +38,7 @@ class Accounts:
 
     def __init__(self) -> None:
         #: By the identity of a spec (which is kept, so that no other can have it), with the account that it was for.
-        self._known: dict[tuple[int, str], tuple[PodSpec, ServiceAccount, PodSpec]] = {}
+        self._known = Remembered[tuple[int, str], tuple[PodSpec, ServiceAccount, PodSpec]]()
 
     def completed(self, spec: PodSpec, namespace: str, account: ServiceAccount) -> PodSpec:
         """The spec with what the account gives it."""
@@ -49,8 +48,6 @@ class Accounts:
         name = account.metadata.name
         named = replace(spec, service_account_name=name, service_account=name)
         completed = with_account(named, account, f"kube-api-access-{name_suffix(f'{namespace}/{spec!r}')}")
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
         self._known[id(spec), namespace] = (spec, account, completed)
         return completed
 

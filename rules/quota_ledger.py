@@ -9,13 +9,12 @@ from collections.abc import Mapping
 
 from rules.quota_usage import FINISHED, Amounts, is_in_scope, usage_of, usage_of_spec
 from state import quantity
+from state.kept import Remembered
 from state.objects import AnyObject, Pod, PodSpec, Quantity, ResourceQuota, ResourceQuotaSpec
 from state.quantity import Amount, Format
 from state.snapshot import Change
 from state.workspace import Workspace
 
-#: Specs of pods whose usage is remembered.
-_REMEMBERED = 4096
 #: Which suffixes a sum of quantities with different ones is printed with.
 _PREFERRED = (Format.BINARY_SI, Format.DECIMAL_SI, Format.DECIMAL_EXPONENT)
 
@@ -54,7 +53,7 @@ class Ledger:
         self._ws = ws
         #: By namespace and name. It listens from the first account on: without quotas it costs nothing.
         self._accounts: dict[str, dict[str, Account]] = {}
-        self._of_spec: dict[int, tuple[PodSpec, Amounts]] = {}
+        self._of_spec = Remembered[int, tuple[PodSpec, Amounts]]()
 
     def used(self, quota: ResourceQuota) -> Mapping[str, Quantity]:
         """What is used of a quota of the workspace."""
@@ -68,8 +67,6 @@ class Ledger:
         """Pods of one template share their containers, on whichever node they are."""
         known = self._of_spec.get(id(spec.containers))
         if known is None or not _asks_alike(known[0], spec):
-            if len(self._of_spec) >= _REMEMBERED:
-                self._of_spec.clear()
             # the spec is kept, so that no other can have the id of its containers
             known = self._of_spec[id(spec.containers)] = (spec, usage_of_spec(spec))
         return known[1]

@@ -14,6 +14,7 @@ from rules.admission import ForbiddenError
 from rules.strategies import Traits, on_create, prepare_create, prepare_update
 from state.defaults import default
 from state.errors import Problem, joined
+from state.kept import Remembered
 from state.objects import (
     KINDS,
     AnyObject,
@@ -34,8 +35,6 @@ ChangeProblems = Callable[[AnyObject, AnyObject], Iterable[Problem]]
 Prepare = Callable[[AnyObject, AnyObject], AnyObject]
 #: What is in the metadata of no new object, whatever was sent.
 _OF_OTHERS = ("deletion_grace_period_seconds", "deletion_timestamp", "resource_version", "self_link")
-#: Pods of which is remembered that nothing is wrong with what they share.
-_REMEMBERED = 4096
 
 
 class InvalidError(ForbiddenError):
@@ -112,7 +111,7 @@ def update_of(traits: Traits) -> Prepare:
 
 
 #: By what pods of one template share (which is kept, so that nothing else can have its identity): that it is valid.
-_made: dict[tuple[int, int, str], tuple[object, object]] = {}
+_made = Remembered[tuple[int, int, str], tuple[object, object]]()
 
 
 #: Of these kinds controllers make what somebody described; others they make of what is valid.
@@ -134,8 +133,6 @@ def problems_of_made(obj: AnyObject) -> tuple[Problem, ...]:
         return ()
     found = _but_omissions(obj)
     if not found:
-        if len(_made) >= _REMEMBERED:
-            _made.clear()
         _made[shared] = (labels, containers)
     return found
 

@@ -10,7 +10,7 @@ import orjson
 
 from state.diagnose import Diagnosis, found
 from state.errors import NO_VALUE, InvalidObject, Problem, required, type_invalid
-from state.kept import exact
+from state.kept import Remembered, exact
 from state.objects import (
     KINDS,
     AnyObject,
@@ -60,8 +60,7 @@ class PodSpecs:
     """The pod specs seen so far, by their JSON, so that pods of one template share one spec and are read once."""
 
     def __init__(self, most: int = _SPECS) -> None:
-        self._known: dict[bytes, PodSpec] = {}
-        self._most = most
+        self._known = Remembered[bytes, PodSpec](most)
 
     def shared(self, spec: Any) -> PodSpec:
         """The typed spec. Specs that differ in their node alone share all that is in them.
@@ -80,8 +79,6 @@ class PodSpecs:
         known = self._known.get(text)
         if known is None:
             known = msgspec.convert(spec, PodSpec, dec_hook=decode_hook)
-            if len(self._known) >= self._most:
-                self._known.clear()
             self._known[exact(text)] = known
         return known
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+KeyT = TypeVar("KeyT")
 SharedT = TypeVar("SharedT")
 ResultT = TypeVar("ResultT")
 
@@ -15,12 +16,26 @@ def exact(text: bytes) -> bytes:
     return bytes(memoryview(text))
 
 
+class Remembered(dict[KeyT, ResultT], Generic[KeyT, ResultT]):
+    """Results that can be worked out again: up to ``most``, then it begins anew. Where a key is the identity of an
+    object (``id``), the result has to hold that object, so that no other can have its identity.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: KeyT, result: ResultT) -> None:
+        if len(self) >= self._most:
+            self.clear()
+        super().__setitem__(key, result)
+
+
 def by_identity(work: Callable[[SharedT], ResultT], most: int = 4096) -> Callable[[SharedT], ResultT]:
     """Has a function of an object that never changes remember its results by the object's identity: the pods of one
-    template share theirs, and comparing it would cost more than the work. Up to ``most`` objects are kept with their
-    results, so that no other can have their identity; then it begins anew.
+    template share theirs, and comparing it would cost more than the work. Up to ``most`` are remembered.
     """
-    known: dict[int, tuple[SharedT, ResultT]] = {}
+    known = Remembered[int, tuple[SharedT, ResultT]](most)
 
     @wraps(work)
     def remembered(shared: SharedT) -> ResultT:
@@ -28,8 +43,6 @@ def by_identity(work: Callable[[SharedT], ResultT], most: int = 4096) -> Callabl
         if found is not None:
             return found[1]
         result = work(shared)
-        if len(known) >= most:
-            known.clear()
         known[id(shared)] = (shared, result)
         return result
 

@@ -22,7 +22,7 @@ from state.convert import PodSpecs, convert_fast
 from state.diagnose import Diagnosis
 from state.errors import Problem
 from state.errors import invalid as invalid_value
-from state.kept import exact
+from state.kept import Remembered, exact
 from state.manifests import documents
 from state.objects import (
     AnyObject,
@@ -239,7 +239,7 @@ _Read = tuple[tuple[AnyObject, tuple[Problem, ...]] | None, str]
 _REMEMBERED = 4096
 _specs = PodSpecs(_REMEMBERED)
 #: Specs as somebody sent them, of which everything was found right.
-_right: dict[bytes, PodSpec] = {}
+_right = Remembered[bytes, PodSpec](_REMEMBERED)
 
 
 def read(manifest: dict[str, Any], resource: Resource, *, sent: bool = False) -> _Read:
@@ -267,8 +267,6 @@ def _sent_pod(manifest: dict[str, Any], spec: dict[str, Any]) -> _Read:
         return (None, fault) if result is None else ((replace(result[0], spec=known), result[1]), "")
     result, fault = _typed(manifest, Pod, sent=True)
     if result is not None and not result[1]:
-        if len(_right) >= _REMEMBERED:
-            _right.clear()
         assert isinstance(result[0], Pod)
         _right[exact(text)] = result[0].spec
     return result, fault

@@ -12,6 +12,7 @@ from reconciler.apiserver.apply_shapes import Shape
 from reconciler.apiserver.apply_walk import Difference, compare
 from reconciler.apiserver.messages import Field, fields_of, messages, name_of_message
 from reconciler.apiserver.resources import Resource
+from state.kept import Remembered
 from state.objects import AnyObject, Object, ObjectMeta, Pod, PodSpec, replace
 
 Json = dict[str, Any]
@@ -34,8 +35,7 @@ NOT_OWNED: Fields = {
 }
 #: New pods that are alike in all that matters here, by that, with their change. The spec counts by its identity, and is
 #: kept, so that no other can have it.
-_new_pods: dict[tuple[object, ...], tuple[PodSpec, Difference]] = {}
-_REMEMBERED = 4096
+_new_pods = Remembered[tuple[object, ...], tuple[PodSpec, Difference]]()
 _NO_METADATA = ObjectMeta()
 _ZEROS = {"string": "", "int": 0, "int64": 0, "bool": False}
 #: What Go writes of an empty object, where no message says it.
@@ -62,8 +62,6 @@ def change_of(  # noqa: PLR0917 - what a change consists of
     known = _new_pods.get(key)
     if known is None:
         known = (new.spec, _change(resource, shape, live, asked, subresource))
-        if len(_new_pods) >= _REMEMBERED:
-            _new_pods.clear()
         _new_pods[key] = known
     return known[1]
 

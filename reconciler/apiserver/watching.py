@@ -13,14 +13,13 @@ from reconciler.apiserver.resources import Place
 from reconciler.apiserver.selection import Selection
 from reconciler.apiserver.status import expired
 from reconciler.apiserver.storage import Storage, Stored
+from state.kept import Remembered
 from state.objects import Pod
 from state.store.feed import Part, Watch
 from state.store.records import CompactedError, Entry, Event
 
 #: Seconds between bookmarks, and before the end of a watch at which one is sent.
 BOOKMARK_SECONDS = 60.0
-#: Events that are kept as they were told.
-_REMEMBERED = 4096
 _NODE_NAME = re.compile(rb'"nodeName":"([^"\\]*)"')
 _END_OF_INITIAL = "k8s.io/initial-events-end"
 
@@ -46,15 +45,13 @@ class Told:
     """Events as they were told last, so that of a thousand watches of the same only the first has the work."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], WatchEvent] = {}
+        self._known = Remembered[tuple[int, str], WatchEvent]()
 
     def plain(self, kind: str, value: bytes, revision: int) -> WatchEvent:
         """An event whose object nobody has to look at here; a renderer of tables decodes it when it wants it."""
         known = self._known.get((revision, kind))
         if known is None:
             known = WatchEvent(kind, wire.with_revision(value, revision))
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
             self._known[revision, kind] = known
         return known
 

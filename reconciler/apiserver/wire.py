@@ -14,7 +14,7 @@ import orjson
 from reconciler.apiserver.forms import complete
 from reconciler.apiserver.messages import messages, name_of_message
 from state.dump import dump
-from state.kept import exact
+from state.kept import Remembered, exact
 from state.objects import AnyObject, Pod, PodSpec, replace
 
 _META = b'"metadata":{'
@@ -65,8 +65,7 @@ _NO_SPEC = PodSpec()
 _FIELDS = PodSpec.__struct_fields__
 _NODE = _FIELDS.index("node_name")
 #: The JSON of pods' specs without their node, by the identity of all that is in them (which is kept with it).
-_specs: dict[tuple[int, ...], tuple[PodSpec, bytes]] = {}
-_REMEMBERED = 4096
+_specs = Remembered[tuple[int, ...], tuple[PodSpec, bytes]]()
 
 
 def _pod_spec(spec: PodSpec) -> orjson.Fragment:
@@ -77,8 +76,6 @@ def _pod_spec(spec: PodSpec) -> orjson.Fragment:
     if known is None:
         unbound = replace(spec, node_name=None)
         known = (unbound, exact(orjson.dumps(document(Pod(spec=unbound))["spec"])))
-        if len(_specs) >= _REMEMBERED:
-            _specs.clear()
         _specs[key] = known
     text = known[1]
     if spec.node_name:
