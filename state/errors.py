@@ -16,6 +16,7 @@ import msgspec
 _TITLES = {
     "Duplicate": "Duplicate value",
     "Forbidden": "Forbidden",
+    "InternalError": "Internal error",
     "Invalid": "Invalid value",
     "NotFound": "Not found",
     "NotSupported": "Unsupported value",
@@ -25,7 +26,7 @@ _TITLES = {
     "TypeInvalid": "Invalid value",
 }
 #: Faults whose message never shows the value: there is none, or it would be too long.
-_VALUELESS = frozenset({"Forbidden", "Required", "TooLong"})
+_VALUELESS = frozenset({"Forbidden", "InternalError", "Required", "TooLong"})
 _ESCAPES = {'"': '\\"', "\\": "\\\\"} | dict(zip("\a\b\f\n\r\t\v", ("\\" + c for c in "abfnrtv"), strict=True))
 
 #: Stands for "no value to show"; ``None`` is a value and is written ``null``.
@@ -56,7 +57,7 @@ class Problem:
     @property
     def cause(self) -> str:
         """The reason as ``status.details.causes`` of a response spells it, such as ``FieldValueInvalid``."""
-        return f"FieldValue{self.reason}"
+        return self.reason if self.reason == "InternalError" else f"FieldValue{self.reason}"
 
     @property
     def body(self) -> str:

@@ -79,14 +79,15 @@ class DefinitionKind:
         for field, given in (("generateName", new.metadata.generate_name), ("name", name)):
             if given and given != f"{names.get('plural', '')}.{group}":
                 yield invalid(f"metadata.{field}", given, 'must be spec.names.plural+"."+spec.group')
-        yield from _spec_problems(spec)
+        before = old.body.value if isinstance(old, CustomObject) else {}
+        yield from _spec_problems(spec, _unchanged(spec, before.get("spec") or {}))
         if isinstance(old, CustomObject):
-            yield from _changes(spec, old.body.value)
+            yield from _changes(spec, before)
         yield from _names_problems((body.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames")
         yield from _stored_problems(spec, body.get("status") if old is not None else None)
-        before = None if old is None else old.metadata.annotations.get(_APPROVAL)
+        approved = None if old is None else old.metadata.annotations.get(_APPROVAL)
         now = new.metadata.annotations.get(_APPROVAL, "")
-        yield from _approval_problems(group, now, before)
+        yield from _approval_problems(group, now, approved)
         if spec.get("preserveUnknownFields"):
             instead = "set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
             yield invalid("spec.preserveUnknownFields", True, f"cannot set to true, {instead}")
@@ -112,7 +113,14 @@ def _label(value: str) -> str:
     return ",".join(dns1035_label(value))
 
 
-def _spec_problems(spec: Json) -> Iterator[Problem]:
+def _unchanged(spec: Json, before: Json) -> frozenset[str]:
+    """The versions whose schemas were there before."""
+    old = {each.get("name", ""): _schema(each) for each in before.get("versions") or ()}
+    versions = spec.get("versions") or ()
+    return frozenset(name for each in versions if (name := each.get("name", "")) in old and old[name] == _schema(each))
+
+
+def _spec_problems(spec: Json, unchanged: frozenset[str]) -> Iterator[Problem]:
     group, versions = spec.get("group", ""), spec.get("versions") or []
     if not group:
         yield required("spec.group")
@@ -125,7 +133,7 @@ def _spec_problems(spec: Json) -> Iterator[Problem]:
         if _schema(version) is None:
             yield required(f"spec.versions[{index}].schema.openAPIV3Schema")
     common = {field for field in _COMMON if all(each.get(field) == versions[0].get(field) for each in versions)}
-    yield from _versions_problems(versions, common, given="versions" in spec)
+    yield from _versions_problems(versions, common, unchanged, given="versions" in spec)
     names = spec.get("names") or {}
     for field in ("plural", "singular", "kind", "listKind"):
         if not names.get(field):
@@ -134,7 +142,7 @@ def _spec_problems(spec: Json) -> Iterator[Problem]:
     if versions:
         has_status = any("status" in (each.get("subresources") or {}) for each in versions)
         beside = {field: f"spec.{_COMMON[field]}" for field in common}
-        yield from _parts_problems(versions[0], beside, has_status=has_status)
+        yield from _parts_problems(versions[0], beside, unchanged, has_status=has_status)
     yield from _conversion_problems(spec.get("conversion") or {}, "spec.conversion")
 
 
@@ -143,7 +151,9 @@ def _schema(version: Json) -> Json | None:
     return schema
 
 
-def _versions_problems(versions: list[Json], common: set[str], *, given: bool) -> Iterator[Problem]:
+def _versions_problems(
+    versions: list[Json], common: set[str], unchanged: frozenset[str], *, given: bool
+) -> Iterator[Problem]:
     """What of the versions isn't allowed, except for what is common to them."""
     for index, version in enumerate(versions):
         where, name = f"spec.versions[{index}]", version.get("name", "")
@@ -151,7 +161,8 @@ def _versions_problems(versions: list[Json], common: set[str], *, given: bool) -
             yield invalid(f"{where}.name", name, _label(name))
         yield from _deprecation_problems(version, f"{where}.deprecationWarning")
         own = {field: f"{where}.{field}" for field in _COMMON if field not in common}
-        yield from _parts_problems(version, own, has_status="status" in (version.get("subresources") or {}))
+        has_status = "status" in (version.get("subresources") or {})
+        yield from _parts_problems(version, own, unchanged, has_status=has_status)
     names = [each.get("name", "") for each in versions]
     if len(set(names)) < len(names):
         yield invalid("spec.versions", _shown(versions, common), "must contain unique version names")
@@ -220,11 +231,14 @@ def _labels(values: Iterable[str], path: str) -> Iterator[Problem]:
 # -- parts of versions -------------------------------------------------------------------------------------------------
 
 
-def _parts_problems(version: Json, paths: Mapping[str, str], *, has_status: bool) -> Iterator[Problem]:
+def _parts_problems(
+    version: Json, paths: Mapping[str, str], unchanged: frozenset[str], *, has_status: bool
+) -> Iterator[Problem]:
     """What of some parts of a version isn't allowed; ``paths`` says of which, and where they are."""
     schema = _schema(version)
     if "schema" in paths and schema is not None:
-        yield from schema_problems(schema, f"{paths['schema']}.openAPIV3Schema", has_status=has_status)
+        where, is_new = f"{paths['schema']}.openAPIV3Schema", version.get("name", "") not in unchanged
+        yield from schema_problems(schema, where, has_status=has_status, is_new=is_new)
     if "subresources" in paths:
         yield from _scale_problems((version.get("subresources") or {}).get("scale"), f"{paths['subresources']}.scale")
     if "additionalPrinterColumns" in paths:

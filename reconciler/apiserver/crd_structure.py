@@ -49,8 +49,8 @@ _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "de
 _UNKNOWN_TO_STRUCTURE = ("$schema",)
 
 
-def schema_problems(schema: Schema, path: str, *, has_status: bool) -> list[Problem]:
-    """What of the schema of a version isn't allowed."""
+def schema_problems(schema: Schema, path: str, *, has_status: bool, is_new: bool = True) -> list[Problem]:
+    """What of the schema of a version isn't allowed; if it was there before, a rule may cost too much."""
     found: list[Problem] = []
     others = [name for name in schema if name not in _AT_ROOT.values() and name not in ("nullable", "default")]
     if has_status and others:
@@ -66,13 +66,14 @@ def schema_problems(schema: Schema, path: str, *, has_status: bool) -> list[Prob
         if not structural and schema.get("default") is not None:
             structural = [required(f"{path}.default.{name}") for name in ("apiVersion", "kind")]
     found += structural
-    found += _openapi(schema, path, _Around(is_root=True))
+    plain = list(_openapi(schema, path, _Around(is_root=True)))
+    found += plain
     if not found:
         unsupported = next((name for name in _UNKNOWN_TO_STRUCTURE if schema.get(name)), None)
         if unsupported:
             found.append(invalid(path, "", f"OpenAPIV3Schema '{unsupported.removeprefix('$')}' is not supported"))
-    if is_structural and not found:
-        found += rule_faults(schema, path)
+    if is_structural and not structural:
+        found += rule_faults(schema, path, {each.path for each in plain}, is_new=is_new)
     return found
 
 

@@ -3,7 +3,8 @@ conditions of webhooks.
 
 Written here because no library for Python has what Kubernetes' expressions are full of: optional fields, comprehensions
 of two variables, ``quantity``, ``authorizer``, objects as values, and a budget. ``syntax`` reads expressions into a
-``tree``, ``checker`` says by ``types`` and ``signatures`` what of one can never be evaluated, ``program`` evaluates.
+``tree``, ``checker`` says by ``types`` and ``signatures`` what of one can never be evaluated, ``costs`` what it may
+cost, ``program`` evaluates.
 """
 
 from reconciler.apiserver.cel.macros import BUDGET, OUT_OF_BUDGET, Steps

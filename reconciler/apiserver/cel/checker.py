@@ -36,10 +36,12 @@ class Checked:
     Attributes:
         type: what it is.
         faults: what is wrong with it, each with its place.
+        kinds: what its parts are, by the ``id`` of the node.
     """
 
     def __init__(self, tree: Node, text: str, names: Names) -> None:
         self.faults: list[str] = []
+        self.kinds: dict[int, Type] = {}
         self._text = text
         self.type = self._of(tree, names)
 
@@ -50,6 +52,10 @@ class Checked:
         return DYN
 
     def _of(self, node: Node, names: Names) -> Type:
+        kind = self.kinds[id(node)] = self._kind(node, names)
+        return kind
+
+    def _kind(self, node: Node, names: Names) -> Type:
         match node:
             case Literal(_, value):
                 return _LITERALS[type(value)]

@@ -53,6 +53,8 @@ def bound_by(node: Call) -> frozenset[str]:
         return frozenset()
     second = node.args[1]
     is_double = len(node.args) >= 3 and isinstance(second, Ident) and node.name != "map"
+    if node.name == "existsOne" and not is_double:
+        return frozenset()
     return frozenset({first, second.name}) if is_double and isinstance(second, Ident) else frozenset({first})
 
 

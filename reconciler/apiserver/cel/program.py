@@ -11,6 +11,8 @@ from typing import Any
 
 from reconciler.apiserver.cel import functions
 from reconciler.apiserver.cel.checker import Checked
+from reconciler.apiserver.cel.costs import highest_cost
+from reconciler.apiserver.cel.estimates import Lengths
 from reconciler.apiserver.cel.macros import STEPS, Scope, Step, Steps, bound_by, decided, macro, truth
 from reconciler.apiserver.cel.syntax import parse
 from reconciler.apiserver.cel.tree import Call, CelSyntaxError, Ident, Index, Items, Literal, Node, Select
@@ -80,8 +82,26 @@ class Program:
             raise CelError(_TOO_DEEP) from error
 
     def checked(self, names: Mapping[str, Type]) -> Checked:
-        """What it will be, and what of it can't ever be evaluated, if the names are of those types."""
-        return Checked(self.tree, self.text, names)
+        """What it will be, and what of it can't ever be evaluated, if the names are of those types.
+
+        Raises:
+            CelSyntaxError: it is too deep.
+        """
+        try:
+            return Checked(self.tree, self.text, names)
+        except RecursionError as error:
+            raise CelSyntaxError(self.text, 0, _TOO_DEEP) from error
+
+    def highest_cost(self, checked: Checked, lengths: Lengths) -> int:
+        """What evaluating it may cost; it has no faults, and ``lengths`` says how long the data may be.
+
+        Raises:
+            CelSyntaxError: it is too deep.
+        """
+        try:
+            return highest_cost(self.tree, checked, lengths)
+        except RecursionError as error:
+            raise CelSyntaxError(self.text, 0, _TOO_DEEP) from error
 
 
 @lru_cache(maxsize=4096)

@@ -23,6 +23,11 @@ class Signature(NamedTuple):
 _ORDERED = "bool int uint double string bytes timestamp duration"
 _NUMBERS = ("int", "uint", "double")
 _Q, _IP, _CIDR, _URL, _SEMVER = "kubernetes.Quantity", "net.IP", "net.CIDR", "kubernetes.URL", "kubernetes.Semver"
+_FORMAT = "kubernetes.NamedFormat"
+_FORMATS = (
+    "dns1035Label dns1035LabelPrefix dns1123Label dns1123LabelPrefix dns1123Subdomain dns1123SubdomainPrefix "
+    "labelValue qualifiedName uri uuid"
+)
 _TIMES = "getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getMonth"
 _CLOCK = "getHours getMilliseconds getMinutes getSeconds"
 
@@ -68,6 +73,7 @@ _TABLE: dict[str, str] = {
     "contains": "string.(string)bool",
     "containsCIDR": f"{_CIDR}.({_CIDR})bool {_CIDR}.(string)bool",
     "containsIP": f"{_CIDR}.({_IP})bool {_CIDR}.(string)bool",
+    "distinct": "list<A>.()list<A>",
     "double": "(double)double (int)double (uint)double (string)double",
     "duration": "(duration)duration (string)duration (int)duration",
     "dyn": "(A)dyn",
@@ -77,6 +83,9 @@ _TABLE: dict[str, str] = {
     "find": "string.(string)string",
     "findAll": "string.(string)list<string> string.(string,int)list<string>",
     "first": "list<A>.()opt<A>",
+    "flatten": "list<list<A>>.()list<A> list<dyn>.(int)list<dyn>",
+    **dict.fromkeys([f"format.{each}" for each in _FORMATS.split()], f"(){_FORMAT}"),
+    "format.named": f"(string)opt<{_FORMAT}>",
     "format": "string.(list<dyn>)string",
     **dict.fromkeys(_TIMES.split(), "timestamp.()int timestamp.(string)int"),
     **dict.fromkeys(_CLOCK.split(), "timestamp.()int timestamp.(string)int duration.()int"),
@@ -101,6 +110,7 @@ _TABLE: dict[str, str] = {
     "isURL": "(string)bool",
     "join": "list<string>.()string list<string>.(string)string",
     "lastIndexOf": "string.(string)int string.(string,int)int list<A>.(A)int",
+    "lists.range": "(int)list<int>",
     "lowerAscii": "string.()string",
     **dict.fromkeys(("major", "minor", "patch"), f"{_SEMVER}.()int"),
     "masked": f"{_CIDR}.(){_CIDR}",
@@ -129,6 +139,7 @@ _TABLE: dict[str, str] = {
     "startsWith": "string.(string)bool",
     "string": " ".join(f"({each})string" for each in (*_ORDERED.split(), _IP, _CIDR)),
     "sub": f"{_Q}.({_Q}){_Q} {_Q}.(int){_Q}",
+    "strings.quote": "(string)string",
     "substring": "string.(int)string string.(int,int)string",
     "sum": " ".join(f"list<{each}>.(){each}" for each in ("int", "uint", "double", "duration")),
     "timestamp": "(timestamp)timestamp (string)timestamp (int)timestamp",
@@ -137,6 +148,7 @@ _TABLE: dict[str, str] = {
     "uint": "(uint)uint (int)uint (double)uint (string)uint",
     "upperAscii": "string.()string",
     "url": f"(string){_URL}",
+    "validate": f"{_FORMAT}.(string)opt<list<string>>",
     "value": "opt<A>.()A",
 }
 

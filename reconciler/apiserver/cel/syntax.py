@@ -87,7 +87,7 @@ _INT64 = 2**63
 _MACROS: dict[str, tuple[int, ...]] = {
     "all": (2, 3),
     "exists": (2, 3),
-    "existsOne": (2, 3),
+    "existsOne": (3,),
     "exists_one": (2, 3),
     "filter": (2,),
     "map": (2,),

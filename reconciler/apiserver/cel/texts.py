@@ -8,6 +8,8 @@ from typing import Any
 from reconciler.apiserver.cel.functions import function, pattern_of
 from reconciler.apiserver.cel.values import NO_OVERLOAD, CelError
 
+_ESCAPES = str.maketrans(dict(zip('\a\b\f\n\r\t\v\\"', [f"\\{each}" for each in 'abfnrtv\\"'], strict=True)))
+
 
 @function("charAt", str, int)
 def _char_at(text: str, at: int) -> str:
@@ -69,6 +71,11 @@ def _join(items: list[Any], by: str) -> str:
     if not all(isinstance(each, str) for each in items):
         raise CelError(NO_OVERLOAD)
     return by.join(items)
+
+
+@function("strings.quote", str)
+def _quoted(text: str) -> str:
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 function("findAll", str, str, int)(lambda text, pattern, most: _find_all(text, pattern)[: most if most >= 0 else None])

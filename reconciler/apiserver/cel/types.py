@@ -47,7 +47,10 @@ _FORMATS: dict[str, Type] = {
     "duration": Type("duration"),
 }
 _META = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
-_NAMES = {"type": "object", "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}}}
+_NAMES: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}},
+}
 _RESERVED = re.compile(
     "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|"
     "while"
@@ -108,16 +111,25 @@ def declared(schema: Any, *, is_root: bool = False) -> Type | None:
         return DYN
     kind: Any = schema.get("type")
     if kind == "array":
-        items = declared(schema.get("items"), is_root=_is_object(schema.get("items")))
+        items = declared(schema.get("items"), is_root=is_embedded(schema.get("items")))
         return None if items is None else Type("list", (items,))
     if kind in ("object", None) and (is_root or kind == "object"):
         more = schema.get("additionalProperties")
         if isinstance(more, Mapping):
-            values = declared(more, is_root=_is_object(more))
+            values = declared(more, is_root=is_embedded(more))
             return None if values is None else Type("map", (STRING, values))
-        own = dict(schema.get("properties") or {})
-        return Type("object", (), {**own, **_META, "metadata": _NAMES} if is_root else own, _declared_property)
+        return Type("object", (), properties_of(schema, is_root=is_root), _declared_property)
     return _scalar(schema)
+
+
+def properties_of(schema: Mapping[str, Any], *, is_root: bool) -> dict[str, Any]:
+    """The properties that rules know: of a whole object also its identity, unless it is declared."""
+    own = dict(schema.get("properties") or {})
+    names = (own.get("metadata") or {}).get("properties") or {}
+    identity = [*(own.get(name) for name in _META), *(names.get(name) for name in _NAMES["properties"])]
+    if not is_root or all((each or {}).get("type") == "string" for each in identity):
+        return own
+    return {**own, **_META, "metadata": _NAMES}
 
 
 def _scalar(schema: Mapping[str, Any]) -> Type | None:
@@ -128,12 +140,13 @@ def _scalar(schema: Mapping[str, Any]) -> Type | None:
     return _SCALARS.get(str(kind))
 
 
-def _is_object(schema: Any) -> bool:
+def is_embedded(schema: Any) -> bool:
+    """Whether a schema is of a whole object within another."""
     return isinstance(schema, Mapping) and bool(schema.get("x-kubernetes-embedded-resource"))
 
 
 def _declared_property(schema: Any) -> Type | None:
-    return declared(schema, is_root=_is_object(schema))
+    return declared(schema, is_root=is_embedded(schema))
 
 
 def resolved(schema: Any, known: Mapping[str, Any]) -> Type:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -77,7 +78,7 @@ def _definition(name: str = "tabs.example.com", **version: Any) -> dict[str, Any
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}, "scale": SCALE},
-                    "schema": {"openAPIV3Schema": SCHEMA},
+                    "schema": {"openAPIV3Schema": deepcopy(SCHEMA)},
                     **version,
                 }
             ],

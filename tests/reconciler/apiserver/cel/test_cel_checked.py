@@ -40,9 +40,10 @@ SPEC: dict[str, Any] = {
 
 
 def said(rule: dict[str, Any], *, is_root: bool = False) -> str:
-    """What is said about a rule of ``SPEC``, without the rule itself."""
+    """What is said about a rule of ``SPEC``, without the rule itself and what it costs."""
     schema = {**SPEC, "x-kubernetes-validations": [rule]}
-    return "\n".join(each.message.rpartition("}: ")[2] for each in rule_faults(schema, "spec", is_root=is_root))
+    problems = [each for each in rule_faults(schema, "spec", is_root=is_root) if each.reason != "Forbidden"]
+    return "\n".join(each.message.rpartition("}: ")[2] for each in problems)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("rule") or case.get("messageExpression"))

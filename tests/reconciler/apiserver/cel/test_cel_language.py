@@ -50,6 +50,7 @@ def value(text: str, **names: Any) -> Any:
         "1 < 2 ? true : object.none",
         "'a' in object.metadata.labels == false && 2 in [1, 2]",
         "'%s is %d of %.2f'.format(['x', 3, 1.5]) == 'x is 3 of 1.50'",
+        r"""strings.quote('a "b"\n\\') == '"a \\"b\\"\\n\\\\"'""",
         "quantity('1Gi').isGreaterThan(quantity('1Mi')) && quantity('1000m') == quantity('1')",
         "quantity('50k').add(20).compareTo(quantity('50020')) == 0",
         "isQuantity('1Gi') && !isQuantity('x')",
