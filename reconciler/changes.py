@@ -134,9 +134,9 @@ def problems_of_new(resource: Resource | None) -> Problems:
 
     def problems(new: AnyObject) -> Iterator[Problem]:
         if resource is None:
-            yield from validate(new)
+            yield from validate(new, is_new=True)
         else:
-            yield from validate(new, resource.name_rule)
+            yield from validate(new, resource.name_rule, is_new=True)
             yield from resource.problems(new)
         yield from too_much(new)
 

@@ -29,11 +29,6 @@ def _leave(ctx: Context, _: Key, __: Fact) -> None:
     ctx.note()
 
 
-def _gate(ctx: Context, key: Key, fact: Fact) -> None:
-    _report(ctx, key, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
-    _leave(ctx, key, fact)
-
-
 def _queue(_: Context, key: Key, __: Fact) -> None:
     raise AssertionError(f"{key} is placed with all others that are due, by Placement.decide")
 
@@ -48,7 +43,7 @@ RULES = (
     Rule(
         name="pod-gated",
         when=(m.pending == True) & (m.ours == True) & (m.gates > 0),  # noqa: E712
-        then=_gate,
+        then=_leave,
         why="{name} is held back by {gates} scheduling gates: {gate_names}",
     ),
     Rule(

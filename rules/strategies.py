@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from rules.pod_strategy import created_pod, reported_status
 from rules.service_update import updated_service
 from state.defaults import default
 from state.objects import (
@@ -207,6 +208,7 @@ def _create_stateful_set(sts: StatefulSet) -> StatefulSet:
 _ON_CREATE: dict[type, Callable] = {  # type: ignore[type-arg]
     DaemonSet: _create_daemon_set,
     Job: _create_job,
+    Pod: created_pod,
     StatefulSet: _create_stateful_set,
 }
 
@@ -275,7 +277,10 @@ def prepare_status(traits: Traits, new: AnyObject, old: AnyObject) -> AnyObject:
         if traits.is_custom:
             new = replace(new, metadata=replace(old.metadata, managed_fields=new.metadata.managed_fields))
         return replace(new, body=Opaque(body if status is None else {**body, "status": status}))
-    return default(replace(old, metadata=new.metadata, status=getattr(new, "status")))  # noqa: B009 - as above
+    status = getattr(new, "status")  # noqa: B009 - as above
+    if isinstance(old, Pod):
+        status = reported_status(status, old.status)
+    return default(replace(old, metadata=new.metadata, status=status))
 
 
 def with_system_fields(new: ObjectT, old: AnyObject) -> ObjectT:

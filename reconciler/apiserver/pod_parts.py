@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from rules.strategies import with_system_fields
 from state.defaults import default
@@ -10,6 +10,7 @@ from state.errors import Problem, forbidden
 from state.objects import AnyObject, Container, Pod, replace
 from state.validation import resize_problems
 from state.validation.differences import difference
+from state.validation.pods import MIRROR
 
 EPHEMERAL, RESIZE = "ephemeralcontainers", "resize"
 PARTS = (EPHEMERAL, RESIZE)
@@ -31,13 +32,15 @@ def prepare(part: str, new: AnyObject, old: AnyObject) -> Pod:
     return replace(old, spec=spec)
 
 
-def _resized(live: Iterable[Container], sent: Iterable[Container]) -> tuple[Container, ...]:
-    by_name: Mapping[str, Container] = {container.name: container for container in sent}
+def _resized(live: tuple[Container, ...], sent: tuple[Container, ...]) -> tuple[Container, ...]:
+    """The live containers with what was sent of their resources. Other containers are left as they were sent: they are
+    refused.
+    """
+    if [each.name for each in live] != [each.name for each in sent]:
+        return sent
     return tuple(
-        replace(each, resources=by_name[each.name].resources, resize_policy=by_name[each.name].resize_policy)
-        if each.name in by_name
-        else each
-        for each in live
+        replace(was, resources=now.resources, resize_policy=now.resize_policy)
+        for was, now in zip(live, sent, strict=True)
     )
 
 
@@ -47,6 +50,9 @@ def problems(part: str, new: AnyObject, old: AnyObject) -> Iterator[Problem]:
     assert isinstance(old, Pod)
     if part == RESIZE:
         yield from resize_problems(new, old)
+        return
+    if MIRROR in old.metadata.annotations:
+        yield forbidden("", "static pods do not support ephemeral containers")
         return
     now = {container.name: container for container in new.spec.ephemeral_containers}
     for container in old.spec.ephemeral_containers:

@@ -25,7 +25,7 @@ def sandbox_config(pod: Pod, attempt: int, ip: str, log_root: str) -> PodSandbox
         namespace=meta.namespace,
         name=meta.name,
         attempt=attempt,
-        hostname=spec.hostname or meta.name,
+        hostname=spec.hostname_override or spec.hostname or meta.name,
         ip=ip,
         log_directory=f"{log_root}/{meta.namespace}_{meta.name}_{meta.uid}" if log_root else "",
         labels={**meta.labels, **_identity(pod)},

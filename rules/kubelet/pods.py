@@ -211,9 +211,8 @@ def _kill(turn: Decision, slot: Slot) -> None:
         str(ill)
     )
     own = None if probe is None else probe.termination_grace_period_seconds
-    policy = turn.view.pod.spec.restart_policy
-    restarts = policy != NEVER or slot.role == "sidecar"
-    message = f"Container {slot.spec.name} {ill}" + (", will be restarted" if restarts else "")
+    policy = slot.spec.restart_policy or turn.view.pod.spec.restart_policy
+    message = f"Container {slot.spec.name} {ill}" + ("" if policy == NEVER else ", will be restarted")
     _begin_stop(turn, slot, message, own)
 
 

@@ -16,7 +16,6 @@ from rules.kubelet.records import (
     FINISHED,
     MAX_BACK_OFF,
     NEVER,
-    ON_FAILURE,
     SECOND,
     ContainerMemory,
     PodView,
@@ -25,6 +24,7 @@ from rules.kubelet.records import (
     is_sidecar,
 )
 from state.objects import Container
+from state.restarts import restarts
 from state.times import parse_time
 
 _ALIVE = ("CREATED", "RUNNING", "UNKNOWN")
@@ -118,10 +118,9 @@ def _turns(layout: Layout) -> None:
             if not before and not (state == "RUNNING" and probes.started(slot.spec, slot.memory, newest)):
                 blocked = True
         elif not before and not (newest is not None and state == "EXITED" and newest.exit_code == 0):
-            failed = newest is not None and state == "EXITED"
-            if failed and policy == NEVER:
-                layout.init_failed = True
-            slot.due = not blocked and not (slot.here and _on_its_way(slot)) and not (failed and policy == NEVER)
+            failed = newest is not None and state == "EXITED" and not restarts(slot.spec, policy, newest.exit_code)
+            layout.init_failed = layout.init_failed or failed
+            slot.due = not blocked and not failed and not (slot.here and _on_its_way(slot))
             blocked = True
     layout.initialized = not blocked
     for slot in layout.slots:
@@ -136,7 +135,7 @@ def _wanted(slot: Slot, policy: str) -> bool:
         return True
     if newest.state != "EXITED":
         return not _on_its_way(slot)
-    return policy == ALWAYS or (policy == ON_FAILURE and newest.exit_code != 0)
+    return restarts(slot.spec, policy, newest.exit_code)
 
 
 def _on_its_way(slot: Slot) -> bool:
@@ -155,7 +154,7 @@ def _ends(layout: Layout, now: int) -> None:
     mains = [slot for slot in layout.slots if slot.role == "main"]
     if layout.init_failed:
         layout.done = True
-    elif policy != ALWAYS and mains:
+    elif mains:
         layout.done = not any(slot.alive or _wanted(slot, policy) for slot in mains)
     if spec.active_deadline_seconds is not None and status.start_time is not None:
         layout.deadline = parse_time(status.start_time) + spec.active_deadline_seconds * SECOND

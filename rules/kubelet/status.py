@@ -1,7 +1,8 @@
 """The status that a node reports for a pod: what its containers are doing, its phase, its conditions.
 
 As the kubelet's ``generateAPIPodStatus``. The status before gives what lasts (start time, times of transitions, a final
-phase), so that the same state always gives the same status.
+phase), so that the same state always gives the same status. What a container is allocated is what its spec says: no
+runtime here says what it applied, so that is reported as applied, too.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from rules.kubelet import probes
 from rules.kubelet.conditions import conditions
 from rules.kubelet.project import Layout, Slot
-from rules.kubelet.records import ALWAYS, FINISHED, NEVER, RuntimeContainer
+from rules.kubelet.records import FINISHED, RuntimeContainer
+from state.kept import by_identity
 from state.objects import (
+    Container,
     ContainerState,
     ContainerStateRunning,
     ContainerStateTerminated,
@@ -19,6 +22,8 @@ from state.objects import (
     HostIP,
     PodIP,
     PodStatus,
+    ResourceRequirements,
+    VolumeMountStatus,
     replace,
 )
 from state.qos import qos_class
@@ -72,32 +77,52 @@ def pod_status(layout: Layout, now: int) -> PodStatus:
 
 
 def _container_status(layout: Layout, slot: Slot) -> ContainerStatus:
-    view, newest = layout.view, slot.newest
+    view, newest, container = layout.view, slot.newest, slot.spec
     state, last = _states(layout, slot)
+    mounts = _mounts(container)
     if newest is None:
         old = _old_status(layout, slot)
         return ContainerStatus(
-            name=slot.spec.name,
-            image=slot.spec.image or "",
+            name=container.name,
+            image=container.image or "",
             restart_count=old.restart_count if old is not None else 0,
             state=state,
             last_state=last,
             started=False,
+            volume_mounts=mounts,
         )
     if slot.role == "init":
         ready = newest.state == "EXITED" and newest.exit_code == 0
     else:
-        ready = probes.ready(slot.spec, slot.memory, newest)
+        ready = probes.ready(container, slot.memory, newest)
+    resources = container.resources or ResourceRequirements()
     return ContainerStatus(
-        name=slot.spec.name,
+        name=container.name,
         container_id=f"{view.runtime}://{newest.id}",
         image=newest.image,
         image_id=newest.image_ref,
         state=state,
         last_state=last,
         ready=ready,
-        started=probes.started(slot.spec, slot.memory, newest),
+        started=probes.started(container, slot.memory, newest),
         restart_count=newest.attempt,
+        allocated_resources=resources.requests,
+        resources=resources,
+        volume_mounts=mounts,
+    )
+
+
+@by_identity
+def _mounts(container: Container) -> tuple[VolumeMountStatus, ...]:
+    """What is mounted in a container. That a mount is read-only goes for itself, not for what is mounted below it."""
+    return tuple(
+        VolumeMountStatus(
+            name=mount.name,
+            mount_path=mount.mount_path,
+            read_only=mount.read_only or None,
+            recursive_read_only="Disabled" if mount.read_only else None,
+        )
+        for mount in container.volume_mounts
     )
 
 
@@ -147,7 +172,6 @@ def _terminated(layout: Layout, instance: RuntimeContainer) -> ContainerStateTer
 
 def _phase(layout: Layout, mains: tuple[ContainerStatus, ...]) -> str:
     """The phase, as the kubelet's getPhase: of the containers, and of what will become of them."""
-    policy = layout.view.pod.spec.restart_policy or ALWAYS
     running = waiting = stopped = succeeded = 0
     for status in mains:
         state = status.state or ContainerState()
@@ -160,16 +184,14 @@ def _phase(layout: Layout, mains: tuple[ContainerStatus, ...]) -> str:
             stopped += 1
         else:
             waiting += 1
-    if layout.init_failed and policy == NEVER:
+    if layout.init_failed:
         return "Failed"
     if layout.ending and not any(slot.alive for slot in layout.slots):
         return "Succeeded" if stopped == succeeded and not waiting else "Failed"
     if waiting:
         return "Pending"
-    if running or policy == ALWAYS:
-        return "Running"
-    if not layout.done:
-        return "Running"  # what failed will be restarted
+    if running or not layout.done:
+        return "Running"  # what ended will be restarted
     if any(slot.alive for slot in layout.slots):
         return "Running"  # sidecars still end
     return "Succeeded" if stopped == succeeded else "Failed"

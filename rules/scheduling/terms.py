@@ -94,7 +94,7 @@ def compile_selector(selector: LabelSelector | None) -> Selector | None:
 
 
 def _term(term: PodAffinityTerm, weight: int, namespace: str, labels: Labels) -> Term:
-    selector = _with_keys(term.label_selector, labels, term.match_label_keys, term.mismatch_label_keys)
+    selector = with_label_keys(term.label_selector, labels, term.match_label_keys, term.mismatch_label_keys)
     names = frozenset(term.namespaces)
     if not names and term.namespace_selector is None:
         names = frozenset((namespace,))
@@ -110,7 +110,7 @@ def _term(term: PodAffinityTerm, weight: int, namespace: str, labels: Labels) ->
 
 
 def _constraint(constraint: TopologySpreadConstraint, labels: Labels) -> Constraint:
-    selector = _with_keys(constraint.label_selector, labels, constraint.match_label_keys, ())
+    selector = with_label_keys(constraint.label_selector, labels, constraint.match_label_keys, ())
     return Constraint(
         topology_key=constraint.topology_key,
         max_skew=constraint.max_skew,
@@ -123,19 +123,19 @@ def _constraint(constraint: TopologySpreadConstraint, labels: Labels) -> Constra
     )
 
 
-def _with_keys(
+def with_label_keys(
     selector: LabelSelector | None, labels: Labels, match: Sequence[str], mismatch: Sequence[str]
 ) -> LabelSelector | None:
     """The selector with ``matchLabelKeys`` and ``mismatchLabelKeys`` merged in, as an API server stores it.
 
     An API server has done so already for pods that went through one; doing it twice selects the same pods.
     """
-    if selector is None or not (match or mismatch):
-        return selector
+    if selector is None:
+        return None
     added = tuple(
         LabelSelectorRequirement(key=key, operator=operator, values=(labels[key],))
         for operator, keys in (("In", match), ("NotIn", mismatch))
         for key in keys
         if key in labels
     )
-    return replace(selector, match_expressions=(*selector.match_expressions, *added))
+    return replace(selector, match_expressions=selector.match_expressions + added) if added else selector

@@ -132,11 +132,12 @@ _UPDATES: dict[type, Callable[[Report, Any, Any], None]] = {
 }
 
 
-def validate(obj: AnyObject, name_rule: Rule = metadata.path_segment) -> tuple[Problem, ...]:
+def validate(obj: AnyObject, name_rule: Rule = metadata.path_segment, *, is_new: bool = False) -> tuple[Problem, ...]:
     """The problems of an object, none if the API server would take it: all of them, up to ``MOST_PROBLEMS``.
 
     Defaults that it lacks are taken as given. Of kinds without a type, only the metadata is looked at, and
-    ``name_rule`` says which names they may have. A missing namespace is no problem: it means "default".
+    ``name_rule`` says which names they may have. A missing namespace is no problem: it means "default". ``is_new``
+    asks for what it may not have when it is created, too.
     """
     found = Report()
     with suppress(EnoughError):
@@ -144,6 +145,8 @@ def validate(obj: AnyObject, name_rule: Rule = metadata.path_segment) -> tuple[P
             metadata.custom_meta(found, obj.metadata, name_rule)
         else:
             _CHECKS[type(obj)](found, default(obj))
+            if is_new and isinstance(obj, Pod):
+                pods.new_pod(found, obj)
     return tuple(found.problems)
 
 

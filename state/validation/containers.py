@@ -21,6 +21,9 @@ _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _RESIZED = ("cpu", "memory")
 _RESIZE_POLICIES = ("NotRequired", "RestartContainer")
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_RESTART_ACTIONS = ("Restart", "RestartAllContainers")
+_MOST_RESTART_RULES, _MOST_EXIT_CODES = 20, 255
 PADDED_IMAGE = "must not have leading or trailing whitespace"
 #: Fields that a pod's fundamental containers have, and a debugging one may not.
 _NOT_EPHEMERAL = {
@@ -69,8 +72,7 @@ def containers(found: Report, path: str, around: Surroundings) -> None:
             found.duplicate(f"{own_path}.name", container.name)
         seen.add(container.name)
         _running(found, own_path, container, around)
-        if container.restart_policy is not None:
-            found.forbidden(f"{own_path}.restartPolicy", "may not be set for non-init containers")
+        _restarts(found, own_path, container)
     _host_ports(found, [(f"{path}[{index}]", container) for index, container in enumerate(given)])
 
 
@@ -80,24 +82,19 @@ def init_containers(found: Report, path: str, around: Surroundings) -> None:
     for index, container in enumerate(around.spec.init_containers):
         own_path = f"{path}[{index}]"
         _common(found, own_path, container, around)
-        policy = container.restart_policy
-        if policy is not None and policy != "Always":
-            found.unsupported(f"{own_path}.restartPolicy", policy, ("Always",))
+        _restarts(found, own_path, container)
         if container.name in seen:
             found.duplicate(f"{own_path}.name", container.name)
         elif container.name:
             seen.add(container.name)
         _host_ports(found, [(own_path, container)])
-        if policy == "Always":
+        if container.restart_policy == "Always":
             _running(found, own_path, container, around)
             continue
         for field in ("lifecycle", "liveness_probe", "readiness_probe", "startup_probe"):
             if getattr(container, field) is not None:
                 message = "may not be set for init containers without restartPolicy=Always"
                 found.forbidden(f"{own_path}.{_NOT_EPHEMERAL[field]}", message)
-        if container.resize_policy:
-            value = [_resize_value(each) for each in container.resize_policy]
-            found.invalid(f"{own_path}.resizePolicy", value, "must not be set for init containers")
 
 
 def ephemeral_containers(found: Report, path: str, around: Surroundings) -> None:
@@ -160,6 +157,29 @@ def _running(found: Report, path: str, container: Container, around: Surrounding
     probes.liveness_or_startup(found, f"{path}.startupProbe", container.startup_probe)
 
 
+def _restarts(found: Report, path: str, container: Container) -> None:
+    """When a container is started again, if it says so itself, and by which codes of its exit."""
+    policy, rules = container.restart_policy, container.restart_policy_rules
+    if policy is None and rules:
+        found.required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    elif policy is not None and policy not in RESTART_POLICIES:
+        found.unsupported(f"{path}.restartPolicy", policy, RESTART_POLICIES)
+    if len(rules) > _MOST_RESTART_RULES:
+        found.too_many(f"{path}.restartPolicyRules", len(rules), _MOST_RESTART_RULES)
+    for index, rule in enumerate(rules):
+        own_path = f"{path}.restartPolicyRules[{index}]"
+        if rule.action not in _RESTART_ACTIONS:
+            found.unsupported(f"{own_path}.action", rule.action, _RESTART_ACTIONS)
+        codes = rule.exit_codes
+        if codes is None:
+            found.required(f"{own_path}.exitCodes", "must be specified")
+            continue
+        if codes.operator not in {"In", "NotIn"}:
+            found.unsupported(f"{own_path}.exitCodes.operator", codes.operator, ("In", "NotIn"))
+        if len(codes.values) > _MOST_EXIT_CODES:
+            found.too_many(f"{own_path}.exitCodes.values", len(codes.values), _MOST_EXIT_CODES)
+
+
 def _ports(found: Report, path: str, ports: tuple[ContainerPort, ...]) -> None:
     seen: set[str] = set()
     for index, port in enumerate(ports):
@@ -204,7 +224,3 @@ def _resize_policy(
         if restart_policy == "Never" and policy.restart_policy != "NotRequired":
             message = "must be 'NotRequired' when `restartPolicy` is 'Never'"
             found.invalid(path, policy.restart_policy, message)
-
-
-def _resize_value(policy: ContainerResizePolicy) -> dict[str, str]:
-    return {"ResourceName": policy.resource_name, "RestartPolicy": policy.restart_policy}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from state.objects import Container, Pod, ResourceRequirements, replace
+from state.profiles import is_windows
 from state.qos import qos_class
 from state.validation._report import Report
+from state.validation.pods import MIRROR
 
 _RESIZED = ("cpu", "memory")
 _FIELDS = ("requests", "limits")
@@ -12,10 +14,19 @@ _NONE = ResourceRequirements()
 
 
 def pod_resize(found: Report, new: Pod, old: Pod) -> None:
-    """Both differ in nothing but resources and the policies of resizing."""
+    """Both differ in nothing but resources and policies of resizing, unless containers come, go or change places."""
+    for is_fixed, kind in ((MIRROR in old.metadata.annotations, "static"), (is_windows(old.spec), "windows")):
+        if is_fixed:
+            found.forbidden("", f"{kind} pods cannot be resized")
+            return
     if qos_class(new.spec) != (old.status.qos_class or qos_class(old.spec)):
         found.invalid("spec", new.status.qos_class, "Pod QOS Class may not change as a result of resizing")
+    if not _can_be_resized(old):
+        found.forbidden("spec", "Pod running on node without support for resize")
     _of_pod(found, new.spec.resources, old.spec.resources)
+    same = _same(found, "containers", new.spec.containers, old.spec.containers)
+    if not (_same(found, "initContainers", new.spec.init_containers, old.spec.init_containers) and same):
+        return
     pairs = list(zip(new.spec.init_containers, old.spec.init_containers, strict=True))
     regular = list(zip(new.spec.containers, old.spec.containers, strict=True))
     for name, both in (("initContainers", pairs), ("containers", regular)):
@@ -32,6 +43,26 @@ def pod_resize(found: Report, new: Pod, old: Pod) -> None:
         if now != was and now.restart_policy != "Always" and restarts:
             message = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
             found.forbidden(path, message)
+
+
+def _same(found: Report, field: str, new: tuple[Container, ...], old: tuple[Container, ...]) -> bool:
+    """Whether the containers are those that were there, in their order."""
+    if len(new) != len(old):
+        found.forbidden(f"spec.{field}", f"{field} may not be added or removed on resize")
+        return False
+    moved = [index for index, (now, was) in enumerate(zip(new, old, strict=True)) if now.name != was.name]
+    for index in moved:
+        found.forbidden(f"spec.{field}[{index}].name", f"{field} may not be renamed or reordered on resize")
+    return not moved
+
+
+def _can_be_resized(pod: Pod) -> bool:
+    """Whether the pod's node reports the resources of what runs; of a pod of which nothing runs that can't be said."""
+    running = (
+        each for each in pod.status.container_statuses if each.state is not None and each.state.running is not None
+    )
+    first = next(running, None)
+    return first is None or first.resources is not None
 
 
 def _of_pod(found: Report, new: ResourceRequirements | None, old: ResourceRequirements | None) -> None:

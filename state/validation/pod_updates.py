@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from state import names
 from state.objects import Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSpec, replace
+from state.profiles import APP_ARMOR_CONTAINER
 from state.validation import scheduling
 from state.validation._report import Report
 from state.validation.containers import PADDED_IMAGE
 from state.validation.differences import difference, internal
 from state.validation.pods import MIRROR, pod_annotations
-from state.validation.security import APP_ARMOR_CONTAINERS
 
 _INT32_MAX = 2**31 - 1
 _FIXED = (
@@ -55,7 +55,7 @@ def _annotations_update(found: Report, new: Mapping[str, str], old: Mapping[str,
         ("add", list(new.keys() - old.keys())),
     ):
         for key in sorted(keys):
-            if key.startswith(APP_ARMOR_CONTAINERS):
+            if key.startswith(APP_ARMOR_CONTAINER):
                 found.forbidden(f"metadata.annotations[{key}]", f"may not {verb} AppArmor annotations")
             if key == MIRROR:
                 found.forbidden(f"metadata.annotations[{key}]", f"may not {verb} mirror pod annotation")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from state import names
 from state.defaults.pod_resources import together
+from state.kept import Remembered
 from state.objects import (
     Pod,
     PodResourceClaim,
@@ -16,28 +17,39 @@ from state.objects import (
     Volume,
     replace,
 )
+from state.profiles import containers_of
 from state.quantity import QuantityError, canonical, compare
 from state.validation import _checks as checks
 from state.validation import scheduling
 from state.validation._opaque import Fields
 from state.validation._report import Report
-from state.validation.containers import Surroundings, containers, ephemeral_containers, init_containers
+from state.validation.containers import (
+    RESTART_POLICIES,
+    Surroundings,
+    containers,
+    ephemeral_containers,
+    init_containers,
+)
 from state.validation.metadata import object_meta, template_meta
 from state.validation.resources import is_huge_page, pod_resource_name, requirements
-from state.validation.security import pod_security_context, security_annotations
+from state.validation.security import pod_security_context, profiles_agree, security_annotations
 from state.validation.volumes import volumes
-from state.validation.windows import operating_system
+from state.validation.windows import host_process, operating_system
 
 _INT32_MAX = 2**31 - 1
-_RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+_OWN_USERS = "when `hostUsers` is false"
+#: In bytes, as Linux takes it.
+_MAX_HOST_NAME = 64
 _MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_LENGTH = 3, 32, 2048
 _SEARCH = re.compile(r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*")
 
 MIRROR = "kubernetes.io/config.mirror"
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _COST = re.compile(r"-?[0-9]+")
+#: Specifications of pods that were found valid, by identity: the pods of one template share theirs.
+_valid = Remembered[int, PodSpec]()
 
 
 def pod(found: Report, obj: Pod) -> None:
@@ -48,20 +60,18 @@ def pod(found: Report, obj: Pod) -> None:
         before = len(found.problems)
         pod_spec(found, "spec", obj.spec, pod_name=obj.metadata.name, in_pod=True)
         if len(found.problems) == before and not any(volume.ephemeral is not None for volume in obj.spec.volumes):
-            _remember(obj.spec)
-    if obj.spec.node_name and obj.spec.scheduling_gates:
+            _valid[id(obj.spec)] = obj.spec
+
+
+def new_pod(found: Report, obj: Pod) -> None:
+    """What a pod may not have when it is created, though it may come to have it later."""
+    spec, annotations = obj.spec, obj.metadata.annotations
+    if spec.ephemeral_containers:
+        found.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if spec.node_name and spec.scheduling_gates:
         found.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
-
-
-#: Specifications of pods that were found valid, by identity: the pods of one template share theirs.
-_valid: dict[int, PodSpec] = {}
-_REMEMBERED = 4096
-
-
-def _remember(spec: PodSpec) -> None:
-    if len(_valid) >= _REMEMBERED:
-        _valid.clear()
-    _valid[id(spec)] = spec
+    if annotations:
+        profiles_agree(found, "spec", annotations, spec)
 
 
 def pod_template(found: Report, path: str, template: PodTemplateSpec, extra: tuple[Volume, ...] = ()) -> None:
@@ -83,9 +93,7 @@ def pod_annotations(found: Report, path: str, given: Mapping[str, str], spec: Po
     cost = given.get(_DELETION_COST, "0")
     if not (_COST.fullmatch(cost) and (cost == "0" or not cost.startswith("0")) and -(2**31) <= int(cost) < 2**31):
         found.invalid(f"{path}[{_DELETION_COST}]", cost, "must be a 32bit integer")
-    known = {each.name for each in (*spec.containers, *spec.init_containers)}
-    known |= {each.name for each in spec.ephemeral_containers}
-    security_annotations(found, path, given, known)
+    security_annotations(found, path, given, {each.name for _, each in containers_of("", spec)})
 
 
 def pod_spec(
@@ -106,7 +114,7 @@ def pod_spec(
     ephemeral_containers(found, f"{path}.ephemeralContainers", around)
     _own_resources(found, path, spec)
     _host_network(found, path, spec, in_pod=in_pod)
-    found.one_of(f"{path}.restartPolicy", spec.restart_policy, _RESTART_POLICIES)
+    found.one_of(f"{path}.restartPolicy", spec.restart_policy, RESTART_POLICIES)
     found.one_of(f"{path}.dnsPolicy", spec.dns_policy, _DNS_POLICIES)
     checks.labels(found, f"{path}.nodeSelector", spec.node_selector)
     pod_security_context(found, f"{path}.securityContext", spec)
@@ -117,6 +125,7 @@ def pod_spec(
         checks.text(found, gate_path, gate.condition_type, names.qualified_name)
     scheduling.scheduling_gates(found, f"{path}.schedulingGates", spec.scheduling_gates)
     scheduling.topology_spread(found, f"{path}.topologySpreadConstraints", spec.topology_spread_constraints)
+    host_process(found, path, spec)
     _host_users(found, path, spec)
     _names(found, path, spec)
     scheduling.tolerations(found, f"{path}.tolerations", spec.tolerations)
@@ -142,10 +151,24 @@ def _names(found: Report, path: str, spec: PodSpec) -> None:
     for name, value in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
         if value:
             checks.text(found, f"{path}.{name}", value, names.dns1123_label)
+    _host_name_override(found, f"{path}.hostnameOverride", spec)
     if spec.priority_class_name:
         checks.text(found, f"{path}.priorityClassName", spec.priority_class_name, names.dns1123_subdomain)
     if spec.runtime_class_name is not None:
         checks.text(found, f"{path}.runtimeClassName", spec.runtime_class_name, names.dns1123_subdomain)
+
+
+def _host_name_override(found: Report, path: str, spec: PodSpec) -> None:
+    """A hostname of the pod's own, of whatever domain: where nothing else says what it is, and as Linux takes it."""
+    name = spec.hostname_override
+    if name is None:
+        return
+    for field, is_set in (("setHostnameAsFQDN", spec.set_hostname_as_fqdn), ("hostNetwork", spec.host_network)):
+        if is_set:
+            found.forbidden(path, f"may not be specified when {field} is true")
+    if len(name.encode()) > _MAX_HOST_NAME:
+        found.too_long(path, _MAX_HOST_NAME)
+    checks.text(found, path, name, names.dns1123_subdomain)
 
 
 def _resource_claims(found: Report, path: str, claims: tuple[PodResourceClaim, ...]) -> None:
@@ -219,11 +242,15 @@ def _host_network(found: Report, path: str, spec: PodSpec, *, in_pod: bool) -> N
 
 
 def _host_users(found: Report, path: str, spec: PodSpec) -> None:
+    """A pod with users of its own shares nothing with the node that its users would be needed for."""
     if spec.host_users is not False:
         return
-    for name, shared in (("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)):
-        if shared:
-            found.forbidden(f"{path}.{name}", "when `pod.Spec.HostUsers` is false")
+    shared = {"hostNetwork": spec.host_network, "HostPID": spec.host_pid, "HostIPC": spec.host_ipc}
+    for name in (name for name, is_shared in shared.items() if is_shared):
+        found.forbidden(f"{path}.{name}", _OWN_USERS)
+    for where, container in containers_of(path, spec):
+        if container.volume_devices:
+            found.forbidden(f"{where}.volumeDevices", _OWN_USERS)
 
 
 def _dns(found: Report, path: str, spec: PodSpec) -> None:

@@ -24,8 +24,6 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _SPREAD_ACTIONS = ("DoNotSchedule", "ScheduleAnyway")
-_BOTH_KEYS = "exists in both matchLabelKeys and labelSelector"
-_NEEDS_SELECTOR = "must not be specified when labelSelector is not set"
 
 
 def affinity(found: Report, path: str, given: Affinity | None) -> None:
@@ -109,23 +107,37 @@ def _pod_term(found: Report, path: str, term: PodAffinityTerm) -> None:
     checks.label_selector(found, f"{path}.namespaceSelector", term.namespace_selector)
     for namespace in term.namespaces:
         checks.text(found, f"{path}.namespace", namespace, names.dns1123_label)
-    _label_keys(found, f"{path}.matchLabelKeys", term.match_label_keys, term.label_selector)
-    _label_keys(found, f"{path}.mismatchLabelKeys", term.mismatch_label_keys, term.label_selector)
-    for index, key in enumerate(term.match_label_keys):
-        if key in term.mismatch_label_keys:
-            message = "exists in both matchLabelKeys and mismatchLabelKeys"
-            found.invalid(f"{path}.matchLabelKeys[{index}]", key, message)
+    _label_keys(found, path, term.match_label_keys, term.mismatch_label_keys, term.label_selector)
     if not term.topology_key:
         found.required(f"{path}.topologyKey", "can not be empty")
     checks.text(found, f"{path}.topologyKey", term.topology_key, names.qualified_name)
 
 
-def _label_keys(found: Report, path: str, keys: tuple[str, ...], selector: LabelSelector | None) -> None:
-    if keys and selector is None:
-        found.forbidden(path, _NEEDS_SELECTOR)
-        return
-    for index, key in enumerate(keys):
-        checks.text(found, f"{path}[{index}]", key, names.qualified_name)
+def _label_keys(
+    found: Report, path: str, match: tuple[str, ...], mismatch: tuple[str, ...], selector: LabelSelector | None
+) -> None:
+    """Keys of labels whose values are the pod's own; ``path`` is that of what has them, and a selector.
+
+    The requirements that the API server makes of them for a new pod are in the selector already: a key that it had
+    before is there twice.
+    """
+    for name, keys in (("matchLabelKeys", match), ("mismatchLabelKeys", mismatch)):
+        if keys and selector is None:
+            found.forbidden(f"{path}.{name}", "must not be specified when labelSelector is not set")
+            continue
+        for index, key in enumerate(keys):
+            checks.text(found, f"{path}.{name}[{index}]", key, names.qualified_name)
+    places = {key: index for index, key in enumerate(match)}
+    seen = set() if selector is None else set(selector.match_labels)
+    for requirement in () if selector is None else selector.match_expressions:
+        key = requirement.key
+        if key in places and key in seen:
+            found.invalid(f"{path}[{places[key]}]", key, "exists in both matchLabelKeys and labelSelector")
+        seen.add(key)
+    for index, key in enumerate(match):
+        if key in mismatch:
+            message = "exists in both matchLabelKeys and mismatchLabelKeys"
+            found.invalid(f"{path}.matchLabelKeys[{index}]", key, message)
 
 
 def _weight(found: Report, path: str, weight: int) -> None:
@@ -202,7 +214,7 @@ def topology_spread(found: Report, path: str, given: tuple[TopologySpreadConstra
         ):
             if policy is not None and policy not in {"Honor", "Ignore"}:
                 found.unsupported(f"{own_path}.{name}", policy, ("Honor", "Ignore"))
-        _spread_label_keys(found, f"{own_path}.matchLabelKeys", constraint)
+        _label_keys(found, own_path, constraint.match_label_keys, (), constraint.label_selector)
         checks.label_selector(found, f"{own_path}.labelSelector", constraint.label_selector)
 
 
@@ -213,17 +225,6 @@ def _min_domains(found: Report, path: str, constraint: TopologySpreadConstraint)
     if domains is not None and action != "DoNotSchedule":
         message = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
         found.invalid(path, domains, message)
-
-
-def _spread_label_keys(found: Report, path: str, constraint: TopologySpreadConstraint) -> None:
-    keys, selector = constraint.match_label_keys, constraint.label_selector
-    if keys and selector is None:
-        found.forbidden(path, _NEEDS_SELECTOR)
-    used = {*selector.match_labels, *(each.key for each in selector.match_expressions)} if selector else set()
-    for index, key in enumerate(keys):
-        checks.text(found, f"{path}[{index}]", key, names.qualified_name)
-        if key in used:
-            found.invalid(f"{path}[{index}]", key, _BOTH_KEYS)
 
 
 def scheduling_gates(found: Report, path: str, gates: tuple[PodSchedulingGate, ...]) -> None:

@@ -7,6 +7,20 @@ from collections.abc import Mapping
 
 from state import names
 from state.objects import Container, EphemeralContainer, Opaque, PodSpec
+from state.profiles import (
+    APP_ARMOR,
+    APP_ARMOR_CONTAINER,
+    LOCALHOST,
+    LONGEST_PROFILE,
+    SECCOMP,
+    SECCOMP_CONTAINER,
+    SECCOMP_POD,
+    Profile,
+    containers_of,
+    contradiction,
+    is_windows,
+    part_of,
+)
 from state.validation import _checks as checks
 from state.validation._opaque import Fields
 from state.validation._report import Report
@@ -18,10 +32,6 @@ _SYSCTL_SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SYSCTL = rf"({_SYSCTL_SEGMENT}[\./])*{_SYSCTL_SEGMENT}"
 _SYSCTL_LENGTH = 253
 _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
-
-_SECCOMP_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
-_SECCOMP_CONTAINERS = "container.seccomp.security.alpha.kubernetes.io/"
-APP_ARMOR_CONTAINERS = "container.apparmor.security.beta.kubernetes.io/"
 
 
 def is_privileged(container: Container | EphemeralContainer) -> bool:
@@ -133,25 +143,51 @@ def _app_armor(found: Report, context: Fields) -> None:
         found.required(f"{path}.type", "type is required when appArmorProfile is set")
     elif kind not in _PROFILE_TYPES:
         found.unsupported(f"{path}.type", kind, _PROFILE_TYPES)
-    elif kind != "Localhost" and local is not None:
-        found.invalid(f"{path}.localhostProfile", local, "can only be set when AppArmor type is Localhost")
-    elif kind == "Localhost" and not (local or "").strip():
+    elif kind != "Localhost":
+        if local is not None:
+            found.invalid(f"{path}.localhostProfile", local, "can only be set when AppArmor type is Localhost")
+    elif not local:
         found.required(f"{path}.localhostProfile", "must be set when AppArmor type is Localhost")
-    elif kind == "Localhost" and local is not None and local != local.strip():
+    elif local != local.strip():
         found.invalid(f"{path}.localhostProfile", local, "must not be padded with whitespace")
+    if kind == "Localhost" and local is not None and len(local.encode()) > LONGEST_PROFILE:
+        found.too_long(f"{path}.localhostProfile", LONGEST_PROFILE)
 
 
 def security_annotations(found: Report, path: str, annotations: Mapping[str, str], containers: set[str]) -> None:
     """Profiles in the annotations that were used before there were fields for them."""
     for key, profile in sorted(annotations.items()):
-        if key == _SECCOMP_ANNOTATION or key.startswith(_SECCOMP_CONTAINERS):
-            if profile.startswith("localhost/"):
-                checks.descending_path(found, f"{path}.{key}", profile.removeprefix("localhost/"))
+        if key == SECCOMP_POD or key.startswith(SECCOMP_CONTAINER):
+            if profile.startswith(LOCALHOST):
+                checks.descending_path(found, f"{path}.{key}", profile.removeprefix(LOCALHOST))
             elif profile not in {"runtime/default", "docker/default", "unconfined"}:
                 found.invalid(f"{path}.{key}", profile, "must be a valid seccomp profile")
-        elif key.startswith(APP_ARMOR_CONTAINERS):
-            container = key.removeprefix(APP_ARMOR_CONTAINERS)
+        elif key.startswith(APP_ARMOR_CONTAINER):
+            container = key.removeprefix(APP_ARMOR_CONTAINER)
             if container not in containers:
                 found.invalid(f"{path}[{key}]", container, "container not found")
-            if profile not in {"", "runtime/default", "unconfined"} and not profile.startswith("localhost/"):
+            if profile not in {"", "runtime/default", "unconfined"} and not profile.startswith(LOCALHOST):
                 found.invalid(f"{path}[{key}]", profile, f'invalid AppArmor profile name: "{profile}"')
+
+
+def profiles_agree(found: Report, path: str, annotations: Mapping[str, str], spec: PodSpec) -> None:
+    """Where a new pod names a profile in a field and in an annotation, both say the same; ``path`` is the spec's."""
+    own = spec.security_context
+    _agrees(found, f"{path}.securityContext", SECCOMP, annotations.get(SECCOMP_POD), part_of(own, SECCOMP))
+    containers = list(containers_of(path, spec))
+    for where, container in containers:
+        annotation = annotations.get(SECCOMP_CONTAINER + container.name)
+        profile = part_of(container.security_context, SECCOMP)
+        _agrees(found, f"{where}.securityContext", SECCOMP, annotation, profile)
+    for where, container in () if is_windows(spec) else containers:
+        annotation = annotations.get(APP_ARMOR_CONTAINER + container.name)
+        profile = part_of(container.security_context, APP_ARMOR) or part_of(own, APP_ARMOR)
+        _agrees(found, f"{where}.securityContext", APP_ARMOR, annotation, profile)
+
+
+def _agrees(found: Report, path: str, name: str, annotation: str | None, profile: Profile | None) -> None:
+    field = "" if annotation is None or profile is None else contradiction(name, annotation, profile)
+    if field:
+        kind = name.removesuffix("Profile").lower()
+        what = "type" if field == "type" else "profile"
+        found.forbidden(f"{path}.{name}.{field}", f"{kind} {what} in annotation and field must match")

@@ -1,12 +1,14 @@
-"""What is checked of the statuses of workloads, when one is reported: counts that fit together."""
+"""What is checked of a status when one is reported: of workloads, that their counts fit together."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from state.errors import Problem
-from state.objects import AnyObject, DaemonSet, Deployment, ReplicaSet, ReplicationController, StatefulSet
-from state.validation._report import Report
+from state.objects import AnyObject, DaemonSet, Deployment, Pod, ReplicaSet, ReplicationController, StatefulSet
+from state.validation._report import EnoughError, Report
+from state.validation.pod_statuses import pod_status
 
 
 class _Counts(NamedTuple):
@@ -74,11 +76,14 @@ _KINDS: dict[type, _Counts] = {
 
 
 def status_problems(new: AnyObject, old: AnyObject) -> tuple[Problem, ...]:
-    """What of a reported status isn't allowed; nothing is known of kinds that aren't workloads."""
+    """What of a reported status isn't allowed; of other kinds nothing is known."""
+    found = Report()
+    if isinstance(new, Pod) and isinstance(old, Pod):
+        with suppress(EnoughError):
+            pod_status(found, new, old)
     counts = _KINDS.get(type(new))
     if counts is None:
-        return ()
-    found = Report()
+        return tuple(found.problems)
     status: Any = getattr(new, "status")  # noqa: B009 - every workload has one
     paths = dict(zip(type(status).__struct_fields__, type(status).__struct_encode_fields__, strict=True))
     values = {name: getattr(status, name) or 0 for name in counts.numbers if name in paths}

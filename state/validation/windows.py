@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from state import names
-from state.objects import PodSpec
+from state.objects import Opaque, PodSpec
+from state.profiles import containers_of, part_of
 from state.validation import _checks as checks
 from state.validation._opaque import Fields
 from state.validation._report import Report
@@ -87,16 +88,37 @@ def _of_the_other(found: Report, path: str, spec: PodSpec, system: str) -> None:
     for name in of_pod:
         if given.get(name) not in (None, []):
             found.forbidden(f"{path}.{name}", message)
-    for kind, containers in (
-        ("initContainers", spec.init_containers),
-        ("containers", spec.containers),
-        ("ephemeralContainers", spec.ephemeral_containers),
-    ):
-        for index, container in enumerate(containers):
-            value = {} if container.security_context is None else container.security_context.value
-            for name in of_containers:
-                if value.get(name) is not None:
-                    found.forbidden(f"{path}.{kind}[{index}].securityContext.{name}", message)
+    for where, container in containers_of(path, spec):
+        value = {} if container.security_context is None else container.security_context.value
+        for name in of_containers:
+            if value.get(name) is not None:
+                found.forbidden(f"{where}.securityContext.{name}", message)
+
+
+def host_process(found: Report, path: str, spec: PodSpec) -> None:
+    """Containers that are processes of a Windows node: all of a pod's or none, and on the node's network."""
+    own = _host_process_in(spec.security_context)
+    processes = []
+    for where, container in containers_of(path, spec):
+        said = _host_process_in(container.security_context)
+        if own is not None and said is not None and own is not said:
+            message = f"pod hostProcess value must be identical if both are specified, was {str(own).lower()}"
+            found.invalid(f"{where}.securityContext.windowsOptions.hostProcess", said, message)
+        processes.append(own if said is None else said)
+    if not any(processes):
+        return
+    if not all(processes):
+        message = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
+        found.invalid(path, "", message)
+    if not spec.host_network:
+        message = "hostNetwork must be true if pod contains any hostProcess containers"
+        found.invalid(f"{path}.hostNetwork", False, message)
+
+
+def _host_process_in(context: Opaque | None) -> bool | None:
+    options = part_of(context, "windowsOptions")
+    said = None if options is None else options.get("hostProcess")
+    return said if isinstance(said, bool) else None
 
 
 def windows_options(found: Report, context: Fields) -> None:

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 
 from state.errors import quoted
 from state.kept import by_identity
-from state.objects import Affinity, Container, ContainerPort, EphemeralContainer, Opaque, Pod, PodSpec, PodTemplateSpec
+from state.objects import Affinity, ContainerPort, Pod, PodSpec, PodTemplateSpec
+from state.profiles import (
+    APP_ARMOR,
+    APP_ARMOR_CONTAINER,
+    SECCOMP,
+    SECCOMP_CONTAINER,
+    SECCOMP_POD,
+    AnyContainer,
+    app_armor_profile,
+    containers_of,
+    is_windows,
+    part_of,
+)
 from state.warnings._labels import DEPRECATED, of_expressions
 from state.warnings.mounts import of_overlaps
 from state.warnings.storage import PLUGINS, of_amounts, of_claim_spec
@@ -18,17 +30,31 @@ _ANNOTATIONS = {
     "security.alpha.kubernetes.io/sysctls": 'v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'v1.11+; use the "sysctls" field instead',
 }
-_POD_SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
-_SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
-_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _NO_SELECTOR = "labelSelector: a null labelSelector results in matching no pod"
 _BYTES = ("memory", "ephemeral-storage")
-_AnyContainer = Container | EphemeralContainer
 
 
 def of_pod(obj: Pod) -> Iterator[str]:
     """Of a pod that is created."""
     return _of_spec("", obj.spec, obj.metadata.annotations) if obj.metadata.annotations else iter(_of_bare(obj.spec))
+
+
+def of_annotated_profiles(obj: Pod) -> tuple[str, ...]:
+    """Of a pod that is sent to be created: annotations of AppArmor, which become fields unless the pod has the same."""
+    annotations, spec = obj.metadata.annotations, obj.spec
+    if not any(key.startswith(APP_ARMOR_CONTAINER) for key in annotations) or is_windows(spec):
+        return ()
+    own = part_of(spec.security_context, APP_ARMOR)
+    keys = (
+        APP_ARMOR_CONTAINER + container.name
+        for _, container in containers_of("", spec)
+        if part_of(container.security_context, APP_ARMOR) is None
+    )
+    return tuple(
+        _instead_of_field("", key)
+        for key in keys
+        if key in annotations and (own is None or app_armor_profile(annotations[key]) != own)
+    )
 
 
 def of_template(path: str, template: PodTemplateSpec) -> Iterator[str]:
@@ -57,19 +83,17 @@ def _of_spec(path: str, spec: PodSpec, annotations: Mapping[str, str]) -> Iterat
         if not name:
             yield f'{own}.imagePullSecrets[{index}].name: invalid empty name ""'
     yield from of_amounts(f"{own}.overhead", spec.overhead, _BYTES)
-    if _POD_SECCOMP in annotations and not _has(spec.security_context, "seccompProfile"):
-        yield _without_field(path, _POD_SECCOMP)
-    containers = list(_containers(own, spec))
+    if SECCOMP_POD in annotations and part_of(spec.security_context, SECCOMP) is None:
+        yield _without_field(path, SECCOMP_POD)
+    containers = list(containers_of(own, spec))
     for where, container in containers:
-        key = _SECCOMP + container.name
-        if key in annotations and not _has(container.security_context, "seccompProfile"):
+        key = SECCOMP_CONTAINER + container.name
+        if key in annotations and part_of(container.security_context, SECCOMP) is None:
             yield _without_field(path, key)
-        key = _APP_ARMOR + container.name
-        confined = any(
-            _has(context, "appArmorProfile") for context in (spec.security_context, container.security_context)
-        )
-        if key in annotations and not confined:
-            yield f'{path}metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+        key = APP_ARMOR_CONTAINER + container.name
+        contexts = (spec.security_context, container.security_context)
+        if key in annotations and all(part_of(context, APP_ARMOR) is None for context in contexts):
+            yield _instead_of_field(path, key)
         yield from _of_container(where, container)
     yield from _of_ports(containers)
     if (spec.termination_grace_period_seconds or 0) < 0:
@@ -79,23 +103,12 @@ def _of_spec(path: str, spec: PodSpec, annotations: Mapping[str, str]) -> Iterat
         yield from _of_affinity(f"{own}.affinity", spec.affinity)
 
 
-def _has(context: Opaque | None, name: str) -> bool:
-    return context is not None and context.value.get(name) is not None
+def _instead_of_field(path: str, key: str) -> str:
+    return f'{path}metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
 
 
 def _without_field(path: str, key: str) -> str:
     return f'{path}metadata.annotations[{key}]: non-functional in v1.27+; use the "seccompProfile" field instead'
-
-
-def _containers(path: str, spec: PodSpec) -> Iterator[tuple[str, _AnyContainer]]:
-    every: tuple[tuple[str, tuple[_AnyContainer, ...]], ...] = (
-        ("initContainers", spec.init_containers),
-        ("containers", spec.containers),
-        ("ephemeralContainers", spec.ephemeral_containers),
-    )
-    for name, containers in every:
-        for index, container in enumerate(containers):
-            yield f"{path}.{name}[{index}]", container
 
 
 def _of_placement(path: str, spec: PodSpec) -> Iterator[str]:
@@ -139,7 +152,7 @@ def _of_repeated(path: str, field: str, values: list[str]) -> Iterator[str]:
             yield f"{path}[{index}].{field}: duplicate {field} {quoted(value)}"
 
 
-def _of_container(path: str, container: _AnyContainer) -> Iterator[str]:
+def _of_container(path: str, container: AnyContainer) -> Iterator[str]:
     if container.resources is not None:
         for name in _BYTES:
             for field, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
@@ -154,7 +167,7 @@ def _of_container(path: str, container: _AnyContainer) -> Iterator[str]:
         seen.add(name)
 
 
-def _of_ports(containers: list[tuple[str, _AnyContainer]]) -> Iterator[str]:
+def _of_ports(containers: list[tuple[str, AnyContainer]]) -> Iterator[str]:
     seen: dict[tuple[int, str | None], list[tuple[str, ContainerPort]]] = {}
     for path, container in containers:
         for index, port in enumerate(container.ports):

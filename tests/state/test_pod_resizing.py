@@ -4,6 +4,7 @@ import pytest
 
 from state.defaults import default
 from state.load import from_dict
+from state.objects import Opaque, replace
 from state.validation import resize_problems
 
 
@@ -61,3 +62,55 @@ def test_init_containers_that_would_start_again():
     old, new = (pod(asks(cpu="1"), {"resources": asks(cpu=cpu), "resizePolicy": policy}) for cpu in ("1", "2"))
     message = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
     assert [str(each) for each in resize_problems(new, old)] == [f"spec.initContainers[0]: Forbidden: {message}"]
+
+
+def with_status(obj, **container):
+    body = {"name": "c", "image": "i", "state": {"running": {}}, **container}
+    statuses = from_dict({"apiVersion": "v1", "kind": "Pod", "status": {"containerStatuses": [body]}}).status
+    return replace(obj, status=replace(obj.status, container_statuses=statuses.container_statuses))
+
+
+@pytest.mark.parametrize(
+    ("reported", "problems"),
+    [
+        ({}, ["spec: Forbidden: Pod running on node without support for resize"]),
+        ({"resources": {}}, []),
+        ({"state": {"waiting": {}}}, []),
+    ],
+)
+def test_a_node_that_cannot_resize(reported, problems):
+    """It doesn't report the resources of what runs on it; of a pod of which nothing runs that can't be said."""
+    old, new = (with_status(pod(asks(cpu=cpu)), **reported) for cpu in ("1", "2"))
+    assert [str(each) for each in resize_problems(new, old)] == problems
+
+
+def two(first, second):
+    one = pod(asks(cpu="1"))
+    (container,) = one.spec.containers
+    containers = tuple(replace(container, name=name) for name in (first, second))
+    return replace(one, spec=replace(one.spec, containers=containers))
+
+
+def test_containers_that_come_go_or_change_places():
+    """A resize is of those that are there."""
+    moved = [
+        f"spec.containers[{index}].name: Forbidden: containers may not be renamed or reordered on resize"
+        for index in (0, 1)
+    ]
+    assert [str(each) for each in resize_problems(two("d", "c"), two("c", "d"))] == moved
+    changed = ["spec.containers: Forbidden: containers may not be added or removed on resize"]
+    assert [str(each) for each in resize_problems(two("c", "d"), pod(asks(cpu="1")))] == changed
+    added = ["spec.initContainers: Forbidden: initContainers may not be added or removed on resize"]
+    assert [str(each) for each in resize_problems(pod(asks(cpu="1"), {}), pod(asks(cpu="1")))] == added
+
+
+@pytest.mark.parametrize("kind", ["static", "windows"])
+def test_pods_of_which_no_kubelet_changes_the_resources(kind):
+    """Nothing else is said of them."""
+    new, old = pod(asks(cpu="2")), pod(asks(cpu="1"))
+    if kind == "static":
+        old = replace(old, metadata=replace(old.metadata, annotations={"kubernetes.io/config.mirror": "m"}))
+    else:
+        old = replace(old, spec=replace(old.spec, os=Opaque({"name": "windows"})))
+    (problem,) = resize_problems(new, old)
+    assert (problem.path, problem.body) == ("", f"Forbidden: {kind} pods cannot be resized")

@@ -37,13 +37,13 @@ def told(problems):
 @pytest.mark.parametrize("exchange", REFUSED, ids=lambda exchange: exchange.name)
 def test_an_object_is_refused_as_the_server_refused_it(exchange):
     """Every cause of the recorded answer is told, in the same words and order, and no other."""
-    assert told(validate(typed(exchange.request["body"]))) == exchange.causes
+    assert told(validate(typed(exchange.request["body"]), is_new=True)) == exchange.causes
 
 
 @pytest.mark.parametrize("exchange", ACCEPTED, ids=lambda exchange: exchange.name)
 def test_an_object_is_taken_that_the_server_took(exchange):
     """No false alarm."""
-    assert not validate(typed(exchange.request["body"]))
+    assert not validate(typed(exchange.request["body"]), is_new=True)
 
 
 @pytest.mark.parametrize("exchange", [each for each in ACCEPTED if "body" in each.response], ids=lambda each: each.name)
@@ -85,7 +85,7 @@ def changed(base, changes):
 @pytest.mark.parametrize("case", CASES["objects"], ids=lambda case: case["name"])
 def test_case(case):
     """Every problem of the object is told, and no other."""
-    assert [str(each) for each in validate(changed(case["base"], case["set"]))] == case["problems"]
+    assert [str(each) for each in validate(changed(case["base"], case["set"]), is_new=True)] == case["problems"]
 
 
 @pytest.mark.parametrize("case", CASES["updates"], ids=lambda case: case["name"])

@@ -150,6 +150,7 @@ class HollowNodes:
                     "ready": not is_over,
                     "started": not is_over,
                     "restartCount": 0,
+                    "resources": container.get("resources", {}),
                     "state": {"terminated": ended} if is_over else {"running": {"startedAt": now}},
                 }
                 for container in spec["containers"]

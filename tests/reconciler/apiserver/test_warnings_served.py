@@ -48,3 +48,22 @@ def patched() -> _Patch:
 )
 def test_what_a_change_is_warned_of(patched: _Patch, change: dict[str, Any], subresource: str, is_warned: bool) -> None:
     assert patched(change, subresource) == ((SHORT,) if is_warned else ())
+
+
+@pytest.mark.parametrize(
+    ("profile", "own", "is_warned"),
+    [
+        ("unconfined", {}, True),
+        ("unconfined", {"appArmorProfile": {"type": "RuntimeDefault"}}, True),
+        ("unconfined", {"appArmorProfile": {"type": "Unconfined"}}, False),
+    ],
+)
+def test_annotations_that_have_become_fields(profile: str, own: dict[str, Any], is_warned: bool) -> None:
+    """A new pod is warned of them all the same, unless it says as much in a field."""
+    cluster = Cluster()
+    key = "container.apparmor.security.beta.kubernetes.io/c"
+    spec = {"securityContext": own, "containers": [{"name": "c", "image": "i"}]}
+    body = json.dumps({"metadata": {"name": "p", "annotations": {key: profile}}, "spec": spec}).encode()
+    answer = cluster.api.create(Place(cluster.api.registry.of_table("Pod"), NAMESPACE), body, WriteOptions())
+    told = f'metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+    assert answer.warnings == ((told,) if is_warned else ())
