@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -81,8 +82,9 @@ def port_range(first: int, last: int) -> Range:
     return Range(first, size, _static(size, _PORT_SHARE, _PORT_BOUNDS))
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, or None if the text is none."""
+    """The address, or None if the text is none. Each text is asked for many times while its Service is stored."""
     try:
         return ip_address(text)
     except ValueError:

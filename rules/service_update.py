@@ -30,8 +30,13 @@ def _without_type_dependent_fields(new: Service, old: Service) -> Service:
     """Drops what only the old one had a use for and nobody asked for anew (dropTypeDependentFields)."""
     before, after = old.spec, new.spec
     changes: dict[str, Any] = {}
-    if has_addresses(before) and not has_addresses(after) and after.cluster_ip == before.cluster_ip:
-        changes |= {"cluster_ip": None, "cluster_ips": (), "ip_families": (), "ip_family_policy": None}
+    if has_addresses(before) and not has_addresses(after):
+        if after.cluster_ip == before.cluster_ip:
+            changes |= {"cluster_ip": None, "cluster_ips": ()}
+        if after.ip_families == before.ip_families:
+            changes["ip_families"] = ()
+        if after.ip_family_policy == before.ip_family_policy:
+            changes["ip_family_policy"] = None
     if may_have_node_ports(before) and not may_have_node_ports(after) and _node_ports(after) <= _node_ports(before):
         changes["ports"] = tuple(replace(port, node_port=None) for port in after.ports)
     dependent = {

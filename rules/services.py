@@ -6,15 +6,17 @@ note says why. Of two that ask for one number the older has it, then the first b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
+from rules.address_objects import IP_ADDRESS, SERVICE_CIDR, service_of, usable_ranges
 from rules.concern import Touched, note
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
 from rules.ranges import AddressRange, parse_address, port_range
+from rules.service_claims import Claims, Number, addresses_of, numbers_of
 from rules.service_fields import has_addresses, is_headless, needs_health_port, needs_node_ports, trimmed
 from state.objects import Service, ServicePort, ServiceSpec, replace
 from state.snapshot import Change, Key
@@ -25,19 +27,37 @@ CLUSTER_CIDR = "10.96.0.0/16"
 NODE_PORTS = (30000, 32767)
 _SINGLE, _DUAL = "SingleStack", "RequireDualStack"
 _FAMILIES = ("IPv4", "IPv6")
-#: A cluster IP as text, or a node port.
-_Number = str | int
 
 
 class _RefusedError(Exception):
     """The service can't have what it asks for; the message is the API server's."""
 
 
+def own_ranges(cidrs: Sequence[str]) -> tuple[AddressRange, ...]:
+    """The ranges of cluster IPs that an API server is given: one, or one for each family.
+
+    Raises:
+        ValueError: they aren't.
+    """
+    found = tuple(map(AddressRange.parse, cidrs))
+    if not 1 <= len(found) == len({each.family for each in found}):
+        msg = f"cidrs {list(cidrs)}: expected one range, or one for each of IPv4 and IPv6"
+        raise ValueError(msg)
+    return found
+
+
+def unobtainable(spec: ServiceSpec, address: str, why: str) -> str:
+    """How the API server says that a service can't have an address that it asks for."""
+    shown = ",".join(f'"{text}"' for text in spec.cluster_ips or (address,))
+    return f"spec.clusterIPs: Invalid value: [{shown}]: failed to allocate IP {address}: {why}"
+
+
 class Services(MethodConcern):
     """Gives Services their addresses and ports.
 
     Args:
-        cidrs: the ranges of cluster IPs: one, or one for each family, the first being the default family.
+        cidrs: the ranges of cluster IPs: one, or one for each family, the first being the default family. Further ones
+            of the same families come from ServiceCIDRs.
         node_ports: the first and the last node port.
     """
 
@@ -46,57 +66,49 @@ class Services(MethodConcern):
 
     def __init__(self, cidrs: Sequence[str] = (CLUSTER_CIDR,), node_ports: tuple[int, int] = NODE_PORTS) -> None:
         super().__init__()
-        self._ranges = {found.family: found for found in map(AddressRange.parse, cidrs)}
-        if not 1 <= len(cidrs) == len(self._ranges):
-            msg = f"cidrs {list(cidrs)}: expected one range, or one for each of IPv4 and IPv6"
-            raise ValueError(msg)
+        self._own = own_ranges(cidrs)
+        self._served = tuple(each.family for each in self._own)
         self._ports = port_range(*node_ports)
         self._port_span = f"{node_ports[0]}-{node_ports[1]}"
-        #: Who asks for a number or has it.
-        self._claimants: dict[_Number, dict[Key, None]] = {}
+        #: By family, the ranges that addresses come from; None if that has to be found out.
+        self._ranges: dict[str, list[AddressRange]] | None = None
+        self._claims = Claims()
+        #: What Services had before they were changed, if somebody knows: they needn't ask for it again.
+        self.held: Mapping[Key, Container[Number]] = {}
         #: Numbers given away by the facts of this pass, but not yet written.
-        self._promised: set[_Number] = set()
+        self._promised: set[Number] = set()
         self._completed: dict[Key, ServiceSpec] = {}
-        #: Services for which a range is too full.
+        #: Services for which a range is too full, or not there.
         self._starved: set[Key] = set()
 
     def attach(self, ws: Workspace) -> None:
         """Begins a table of all numbers in use, and has it follow the workspace."""
-        self._claimants.clear()
         self._starved.clear()
-        for ns_name in ws.table("Service"):
-            key = Key("Service", *ns_name)
-            self._record(Change(key, None, ws.get(key)))
-        ws.listen(self._record)
-
-    def _record(self, change: Change) -> None:
-        if change.key.kind != "Service":
-            return
-        before, after = _numbers(change.old), _numbers(change.new)
-        for number in before - after:
-            claimants = self._claimants[number]
-            claimants.pop(change.key, None)
-            if not claimants:
-                del self._claimants[number]
-        for number in after - before:
-            self._claimants.setdefault(number, {})[change.key] = None
+        self._ranges = None
+        self._claims.attach(ws)
 
     def _touched(self, _: Workspace, change: Change) -> Iterable[Key]:
-        """The service, all that ask for a number it has or had, and those that wait for any to become free."""
-        if change.new is not None:
-            yield change.key
-        before, after = _numbers(change.old), _numbers(change.new)
-        for number in before ^ after:
-            yield from self._claimants.get(number, ())
+        """The service, all that ask for a number it has or had, and those that wait for any to become free; the same of
+        an IPAddress.
+        """
         if change.new is None:
             self._starved.discard(change.key)
+        elif change.key.kind == Service.kind:
+            yield change.key
+        before, after = numbers_of(change.old), numbers_of(change.new)
+        for number in before ^ after:
+            yield from self._claims.services(number)
         if before - after:
             yield from self._starved
 
+    def _touched_by_range(self, _: Workspace, __: Change) -> Iterable[Key]:
+        self._ranges = None
+        return self._starved
+
     @property
     def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
-        """Services alone."""
-        return {"Service": self._touched}
+        """Services, the IPAddresses that are the record of what they have, and where those come from."""
+        return {"Service": self._touched, IP_ADDRESS: self._touched, SERVICE_CIDR: self._touched_by_range}
 
     def run(self, ctx: Context, due: Sequence[Key]) -> None:
         """Looks at the services that are due; numbers promised to one are not promised to the next."""
@@ -147,7 +159,7 @@ class Services(MethodConcern):
             addresses: tuple[str, ...] = spec.cluster_ips or ("None",)
         else:
             given = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
-            addresses = (*given, *(self._pick_address(key, family, owner) for family in families[len(given) :]))
+            addresses = (*given, *(self._pick_address(ws, key, family, owner) for family in families[len(given) :]))
         ports = self._with_ports(key, spec, owner) if needs_node_ports(spec) else spec.ports
         health = spec.health_check_node_port
         if needs_health_port(spec) and not health:
@@ -164,7 +176,7 @@ class Services(MethodConcern):
 
     def _families(self, spec: ServiceSpec) -> tuple[tuple[str, ...], str]:
         """The families of its addresses, and the policy; as the registry's ``initIPFamilyFields``."""
-        served = tuple(self._ranges)
+        served = self._served
         by_hand = is_headless(spec) and not spec.selector
         addresses = [] if is_headless(spec) else [parse_address(text) for text in spec.cluster_ips]
         families = spec.ip_families or tuple(f"IPv{a.version}" for a in addresses if a is not None) or served[:1]
@@ -185,18 +197,23 @@ class Services(MethodConcern):
             families = (*families, *(family for family in served if family not in families))
         return families, policy
 
+    def _usable(self, ws: Workspace) -> dict[str, list[AddressRange]]:
+        if self._ranges is None:
+            self._ranges = usable_ranges(ws, self._own)
+        return self._ranges
+
     def _check_addresses(self, ws: Workspace, key: Key, spec: ServiceSpec) -> None:
-        for address in _addresses(spec):
+        for address in addresses_of(spec):
             why = ""
-            if all(found.number(address) is None for found in self._ranges.values()):
+            if address in self.held.get(key, ()):
+                continue
+            if all(found.number(address) is None for ranges in self._usable(ws).values() for found in ranges):
+                self._starved.add(key)
                 why = "the provided network does not match the current range"
             elif self._holder(ws, address) != key:
                 why = "provided IP is already allocated"
             if why:
-                shown = ",".join(f'"{text}"' for text in spec.cluster_ips or (address,))
-                raise _RefusedError(
-                    f"spec.clusterIPs: Invalid value: [{shown}]: failed to allocate IP {address}: {why}"
-                )
+                raise _RefusedError(unobtainable(spec, address, why))
 
     def _check_ports(self, ws: Workspace, key: Key, spec: ServiceSpec) -> None:
         wanted = [
@@ -206,7 +223,7 @@ class Services(MethodConcern):
         health = spec.health_check_node_port
         wanted.append((f"failed to allocate requested HealthCheck NodePort {health}", health))
         for refusal, number in wanted:
-            if not number:
+            if not number or number in self.held.get(key, ()):
                 continue
             if number not in self._ports:
                 why = f"provided port is not in the valid range. The range of valid ports is {self._port_span}"
@@ -216,24 +233,27 @@ class Services(MethodConcern):
                 continue
             raise _RefusedError(f"{refusal}: {why}")
 
-    def _holder(self, ws: Workspace, number: _Number) -> Key:
-        """Who has a number of all that ask for it."""
+    def _holder(self, ws: Workspace, number: Number) -> Key:
+        """Who has a number of all that ask for it: whom it is recorded for, or who was first."""
 
         def age(key: Key) -> tuple[str, Key]:
-            service = ws.get(key)
-            assert service is not None
-            return (service.metadata.creation_timestamp or "", key)
+            return (ws.must(Service, key).metadata.creation_timestamp or "", key)
 
-        return min(self._claimants[number], key=age)
+        claimants, services = self._claims.of(number), self._claims.services(number)
+        record = next((key for key in claimants if key.kind == IP_ADDRESS), None)
+        if record is None:
+            return min(services, key=age)
+        recorded = service_of(ws.get(record))
+        return recorded if recorded in services else record
 
-    def _pick_address(self, key: Key, family: str, owner: str) -> str:
-        found = self._ranges[family]
-        number = found.numbers.pick(owner, _Taken(self._claimants, self._promised, found.text))
-        if number is None:
-            self._starved.add(key)
-            raise _RefusedError("spec.clusterIPs: failed to allocate a serviceIP: range is full")
-        self._promised.add(found.text(number))
-        return found.text(number)
+    def _pick_address(self, ws: Workspace, key: Key, family: str, owner: str) -> str:
+        for found in self._usable(ws)[family]:
+            number = found.numbers.pick(owner, _Taken(self._claims, self._promised, found.text))
+            if number is not None:
+                self._promised.add(found.text(number))
+                return found.text(number)
+        self._starved.add(key)
+        raise _RefusedError("spec.clusterIPs: failed to allocate a serviceIP: range is full")
 
     def _with_ports(self, key: Key, spec: ServiceSpec, owner: str) -> tuple[ServicePort, ...]:
         """The ports with node ports; those that differ by protocol alone share one."""
@@ -249,7 +269,7 @@ class Services(MethodConcern):
         return tuple(ports)
 
     def _pick_port(self, key: Key, owner: str) -> int:
-        number = self._ports.pick(owner, _Taken(self._claimants, self._promised))
+        number = self._ports.pick(owner, _Taken(self._claims, self._promised))
         if number is None:
             self._starved.add(key)
             raise _RefusedError("spec.ports: failed to allocate a nodePort: range is full")
@@ -298,9 +318,9 @@ class _Taken:
 
     def __init__(
         self,
-        used: Container[_Number],
-        promised: Container[_Number],
-        name: Callable[[int], _Number] = lambda number: number,
+        used: Container[Number],
+        promised: Container[Number],
+        name: Callable[[int], Number] = lambda number: number,
     ) -> None:
         self._used, self._promised, self._name = used, promised, name
 
@@ -325,22 +345,3 @@ def _difference(spec: ServiceSpec, completed: ServiceSpec) -> str:
         else [],
     }
     return ", ".join(f"{what} {' and '.join(values)}" for what, values in parts.items() if values)
-
-
-def _addresses(spec: ServiceSpec) -> Iterator[str]:
-    """The cluster IPs that a spec names, in their canonical form where they have one."""
-    if has_addresses(spec) and not is_headless(spec):
-        for text in spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ()):
-            parsed = parse_address(text)
-            yield text if parsed is None else str(parsed)
-
-
-def _numbers(obj: object) -> set[_Number]:
-    """All numbers that a service asks for or has; numbers that its type has no use for don't count."""
-    if not isinstance(obj, Service):
-        return set()
-    spec = trimmed(obj.spec)
-    ports = {port.node_port for port in spec.ports if port.node_port}
-    if spec.health_check_node_port:
-        ports.add(spec.health_check_node_port)
-    return {*_addresses(spec), *ports}

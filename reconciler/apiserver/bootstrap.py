@@ -7,15 +7,13 @@ from typing import Any
 
 from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
-from reconciler.apiserver.options import WriteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError
-from reconciler.apiserver.writer import Sent
+from reconciler.apiserver.writer import MANAGER, Sent
 from state.objects import AnyObject
 from state.store.layout import prefix_of
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-MANAGER = WriteOptions(manager="kube-apiserver")
 
 
 def _objects() -> list[dict[str, Any]]:

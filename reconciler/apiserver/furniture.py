@@ -7,19 +7,24 @@ there is one server for all of the API, and it takes requests as they come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
 from reconciler.apiserver.bootstrap import make_missing
 from reconciler.apiserver.discovery import AGGREGATOR, PRIORITIES, served_versions
 from reconciler.apiserver.options import DeleteOptions
 from reconciler.apiserver.resources import Place, Registry
 from reconciler.apiserver.status import ApiError
+from reconciler.apiserver.writer import MANAGER
+from rules.address_objects import SERVICE_CIDR
+from state.objects import AnyObject
 from state.times import format_time
 
 Json = dict[str, Any]
 _FLOW = "flowcontrol.apiserver.k8s.io/v1"
+_CIDR = "kubernetes"
 _AUTOMATIC = "kube-aggregator.kubernetes.io/automanaged"
 #: Versions that aren't 15 among those of their group.
 _VERSIONS = {"v1.": 1, "v1.flowcontrol.apiserver.k8s.io": 21, "v2.autoscaling": 30}
@@ -66,15 +71,16 @@ _SCHEMAS: dict[str, tuple[int, str, str, tuple[str, ...], tuple[Json, ...]]] = {
 }
 
 
-def furnish(api: Api, cidr: str) -> None:
+def furnish(api: Api, cidrs: Sequence[str]) -> None:
     """Makes what is missing, and deletes what speaks of resources that aren't defined any more.
 
     Raises:
         ApiError, StoreError: the store takes nothing.
     """
     now = format_time(api.clock())
-    make_missing(api, (*_levels(), *_schemas(now), *_services(api.registry, now), _cidr(cidr, now)))
+    make_missing(api, (*_levels(), *_schemas(now), *_services(api.registry, now), _cidr(cidrs)))
     _delete_services(api)
+    _extend(api, list(cidrs))
 
 
 def _condition(kind: str, status: str, now: str, reason: str, message: str) -> Json:
@@ -156,11 +162,22 @@ def _subject(text: str) -> Json:
     return {"kind": kind.title(), kind: {"name": name}}
 
 
-def _cidr(cidr: str, now: str) -> Json:
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "ServiceCIDR",
-        "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
-        "spec": {"cidrs": [cidr]},
-        "status": _condition("Ready", "True", now, "", "Kubernetes Service CIDR is ready"),
-    }
+def _cidr(cidrs: Sequence[str]) -> Json:
+    """The ServiceCIDR of the servers; what else there is about it is its controller's (``rules.service_cidrs``)."""
+    meta = {"name": _CIDR}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": meta, "spec": {"cidrs": [*cidrs]}}
+
+
+def _extend(api: Api, cidrs: list[str]) -> None:
+    """Gives the ServiceCIDR its second range where servers that had one begin to have two."""
+    resource = api.registry.of_table(SERVICE_CIDR)
+    assert resource is not None
+
+    def edit(live: AnyObject) -> AnyObject:
+        document = wire.document(live)
+        if document["spec"]["cidrs"] != cidrs[:1]:
+            return live
+        return api.storage.read(resource, {**document, "spec": {"cidrs": cidrs}})
+
+    if len(cidrs) > 1:
+        api.writer.change(Place(resource, name=_CIDR), edit, MANAGER)

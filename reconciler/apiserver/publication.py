@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 from itertools import groupby
 from typing import Any
@@ -18,12 +18,13 @@ import structlog
 
 from reconciler.apiserver import wire
 from reconciler.apiserver.api import Api
-from reconciler.apiserver.bootstrap import MANAGER, make_missing
+from reconciler.apiserver.bootstrap import make_missing
 from reconciler.apiserver.furniture import furnish
 from reconciler.apiserver.living import RENEWAL, Endpoint, Living
 from reconciler.apiserver.options import DeleteOptions
 from reconciler.apiserver.resources import Place
 from reconciler.apiserver.status import ApiError
+from reconciler.apiserver.writer import MANAGER
 from state.errors import StateError
 from state.objects import AnyObject
 
@@ -42,11 +43,11 @@ class Publication:
 
     Args:
         address: where the server listens; one that stands for all of the machine's is replaced by one of them.
-        cidr: where cluster IPs come from; the first is the Service's.
+        cidrs: where cluster IPs come from; the first one of the first is the Service's.
     """
 
-    def __init__(self, api: Api, address: str, port: int, cidr: str) -> None:
-        self._api, self._cidr = api, cidr
+    def __init__(self, api: Api, address: str, port: int, cidrs: Sequence[str]) -> None:
+        self._api, self._cidrs = api, cidrs
         self._own = Endpoint(port, _reachable(address))
         self._living = Living(api.storage.store, self._own)
         self._stopped = threading.Event()
@@ -73,10 +74,10 @@ class Publication:
             log.warning("the API's own Service still names this server", cause=str(error))
 
     def _keep(self) -> None:
-        self._try(lambda: furnish(self._api, self._cidr))
+        self._try(lambda: furnish(self._api, self._cidrs))
         while not self._stopped.wait(RENEWAL):
             self._try(self.publish)
-            self._try(lambda: furnish(self._api, self._cidr))
+            self._try(lambda: furnish(self._api, self._cidrs))
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -120,7 +121,7 @@ class Publication:
                 "apiVersion": "v1",
                 "kind": "Service",
                 "metadata": meta(_NAME, component="apiserver", provider="kubernetes"),
-                "spec": {"clusterIP": str(ip_network(self._cidr)[1]), "ports": [port]},
+                "spec": {"clusterIP": str(ip_network(self._cidrs[0])[1]), "ports": [port]},
             },
             {
                 "apiVersion": "v1",

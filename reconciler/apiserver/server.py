@@ -71,7 +71,7 @@ class Server:
             host=host,
             port=port,
             security=security,
-            cidr=cidrs[0],
+            cidrs=cidrs,
             audit=audit,
         )
         self.control.on_turn = self.http.measurements.turned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import uvicorn
@@ -38,7 +38,7 @@ class HttpServer:
         leads: whether the controllers of this program act.
         host, port: where to listen; port 0 takes any free one.
         security: HTTPS for those who may; without it, plain HTTP for everybody.
-        cidr: where cluster IPs come from; the first is that of the API itself.
+        cidrs: where cluster IPs come from; the first one of the first is that of the API itself.
         audit: without ``security``, what gets a line of JSON for every change; without it, they are in the log.
     """
 
@@ -51,14 +51,14 @@ class HttpServer:
         host: str = "127.0.0.1",
         port: int = 0,
         security: Security | None = None,
-        cidr: str = CLUSTER_CIDR,
+        cidrs: Sequence[str] = (CLUSTER_CIDR,),
         audit: TextIO | None = None,
     ) -> None:
         self._security = security
         self._socket = socket.create_server((host, port), backlog=1024)
         address, self.port = self._socket.getsockname()[:2]
         self.url = f"http{'' if security is None else 's'}://{host}:{self.port}"
-        self._publication = Publication(api, address, self.port, cidr)
+        self._publication = Publication(api, address, self.port, cidrs)
         self._application = Application(api, f"{host}:{self.port}", definitions.layout)
         self._application.pages.update(openapi_pages(OpenApi(api.registry, schema_of)))
         self.measurements = Measurements(api, self._application.load, leads)

@@ -33,8 +33,11 @@ from reconciler.apiserver.status import (
     too_large_revision,
     unavailable,
 )
+from rules.address_objects import IP_ADDRESS, service_of
+from rules.service_claims import addresses_of_service
 from state.errors import StateError
 from state.objects import AnyObject, Endpoints, ObjectMeta, Service, replace
+from state.snapshot import Key
 from state.store.base import Store
 from state.store.records import (
     CompactedError,
@@ -257,6 +260,8 @@ class Storage:
         self.forget(entry.key, entry.revision)
         if isinstance(live.object, Service):
             self._delete_endpoints(meta)
+            for address in addresses_of_service(live.object):
+                self.release(Key.of(live.object), address)
         return live._replace(revision=entry.revision)
 
     def _delete_endpoints(self, service: ObjectMeta) -> None:
@@ -266,6 +271,17 @@ class Storage:
         live = self.get(resource, service.namespace, service.name)
         if live is not None:
             with suppress(ApiError):  # somebody else was faster; the service is gone in any case
+                self.delete(resource, live)
+
+    def release(self, service: Key, address: str) -> None:
+        """Deletes the IPAddress of a cluster IP that a Service gives up. What isn't deleted here, be it another's, held
+        by a finalizer or because the store can't be reached, is the controllers' to tidy up (``rules.ip_addresses``).
+        """
+        resource = self.registry.of_table(IP_ADDRESS)
+        assert resource is not None
+        with suppress(ApiError):
+            live = self.get(resource, "", address)
+            if live is not None and service_of(live.object) == service and not live.object.metadata.finalizers:
                 self.delete(resource, live)
 
 

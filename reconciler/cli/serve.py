@@ -17,12 +17,22 @@ from reconciler.cli import exits
 from reconciler.cli.options import common
 from reconciler.cli.stores import StoreChoice, state_dir_option, store_options
 from reconciler.cli.tables import echo
-from rules.services import CLUSTER_CIDR
+from rules.services import CLUSTER_CIDR, own_ranges
 
 #: New objects after which the garbage collector looks at them.
 _YOUNG = 20_000
 #: After so many seconds an orderly end doesn't wait for the store any more.
 _STOP_SECONDS = 4.0
+
+
+def _cidrs(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    """One range, or one of each family."""
+    cidrs = tuple(text.split(","))
+    try:
+        own_ranges(cidrs)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return cidrs
 
 
 @click.command(
@@ -37,7 +47,13 @@ _STOP_SECONDS = 4.0
 @store_options("STATE-DIR/serve.db")
 @click.option("--port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option(
-    "--service-cidr", default=CLUSTER_CIDR, show_default=True, metavar="CIDR", help="Where cluster IPs come from."
+    "--service-cidr",
+    "cidrs",
+    default=CLUSTER_CIDR,
+    show_default=True,
+    callback=_cidrs,
+    metavar="CIDR[,CIDR]",
+    help="Where cluster IPs come from; the first family is that of Services that don't say.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen; loopback, unless said."
@@ -74,7 +90,7 @@ def serve(
     chosen: StoreChoice,
     host: str,
     port: int,
-    service_cidr: str,
+    cidrs: tuple[str, ...],
     folder: Path | None,
     tokens: Path | None,
     audit: TextIO | None,
@@ -105,7 +121,7 @@ def serve(
             now = time.time_ns() // 1000
             keys = folder or directory.certificates
             security = Security(keys, now, hosts=(host,), tokens=fixed, audit=audit)
-        server = Server(store, host=host, port=port, cidrs=(service_cidr,), terms=terms, security=security, audit=audit)
+        server = Server(store, host=host, port=port, cidrs=cidrs, terms=terms, security=security, audit=audit)
         server.control.on_begin = gc.freeze  # what there is then stays and needn't be looked through
         # who still waits for a store that doesn't answer gives up when it is closed
         hurry = threading.Timer(_STOP_SECONDS, store.close)

@@ -1,8 +1,8 @@
 """Events as API objects: what rules and drivers report, recorded as Kubernetes' own components record it.
 
 Most use client-go's first recorder: an event that comes again is counted, many that are alike are put together, and of
-an object that has very many the further ones are only counted. The scheduler uses its second one (events.k8s.io): an
-event that goes on becomes a series. All are forgotten after an hour.
+an object that has very many the further ones are only counted. The scheduler and who looks after cluster IPs use its
+second one (events.k8s.io): an event that goes on becomes a series. All are forgotten after an hour.
 """
 
 from __future__ import annotations
@@ -39,8 +39,17 @@ MOST = 10_000
 _SLACK = 1_000
 #: How often they are looked through for old ones.
 _SWEEP = 60 * SECOND
-#: What the scheduler was about when it reports something.
-_ACTIONS = {"FailedScheduling": "Scheduling", "Preempted": "Preempting", "Scheduled": "Binding"}
+#: What those were about that use the second recorder, by the reason of what they report.
+_ACTIONS = {
+    "ClusterIPAlreadyAllocated": "ClusterIPAllocation",
+    "ClusterIPNotAllocated": "ClusterIPAllocation",
+    "ClusterIPOutOfRange": "ClusterIPAllocation",
+    "FailedScheduling": "Scheduling",
+    "IPAddressNotAllocated": "IPAddressAllocation",
+    "IPAddressWrongReference": "IPAddressAllocation",
+    "Preempted": "Preempting",
+    "Scheduled": "Binding",
+}
 
 #: The machine of who reports without naming one.
 _HOST = "localhost"
@@ -135,7 +144,7 @@ class Recorder:
         known = ws.find(Event, reported.target.namespace or "default", name)
         if is_series:
             if known is None:
-                return _scheduling(_new(ws, reported, name, now), reported, now)
+                return _in_series(_new(ws, reported, name, now), reported, now)
             return replace(known, series=EventSeries(count=seen.count, last_observed_time=format_micro_time(now)))
         known = known or replace(
             _new(ws, reported, name, now),
@@ -160,7 +169,7 @@ class Recorder:
         return f"{COMBINED}{message}"
 
 
-def _scheduling(event: Event, reported: Reported, now: int) -> Event:
+def _in_series(event: Event, reported: Reported, now: int) -> Event:
     return replace(
         event,
         action=_ACTIONS[reported.reason],

@@ -77,6 +77,17 @@ def test_an_external_name_has_no_addresses():
     assert (new.spec.cluster_ip, new.spec.cluster_ips) == (None, ())
 
 
+def test_families_go_with_the_address_whoever_takes_that_away():
+    """Each field on its own: what the update leaves as it was goes, be the address taken away by hand or not."""
+    families = {"ip_families": ("IPv4",), "ip_family_policy": "SingleStack"}
+    old = service("ClusterIP", **ADDRESS, **families)
+    spec = updated_service(service("ExternalName", external_name="example.com", **families), old).spec
+    assert (spec.cluster_ips, spec.ip_families, spec.ip_family_policy) == ((), (), None)
+    families["ip_family_policy"] = "PreferDualStack"
+    spec = updated_service(service("ExternalName", external_name="example.com", **ADDRESS, **families), old).spec
+    assert (spec.cluster_ips, spec.ip_families, spec.ip_family_policy) == ((), (), "PreferDualStack")
+
+
 def test_fields_of_a_load_balancer_go_with_the_type():
     fields = {"allocate_load_balancer_node_ports": True, "health_check_node_port": 32000, "load_balancer_class": "x/y"}
     old = service("LoadBalancer", ("http", 80, 30080), external_traffic_policy="Local", **fields)

@@ -11,6 +11,7 @@ from reconciler.apiserver.resources import Registry, Resource
 from tests.reconciler.apiserver.recorded_requests import Cluster
 
 REGISTRATION, FLOW = "/apis/apiregistration.k8s.io/v1", "/apis/flowcontrol.apiserver.k8s.io/v1"
+CIDRS = ("10.96.0.0/16",)
 CIDR = "/apis/networking.k8s.io/v1/servicecidrs/kubernetes"
 SERVICE = "/api/v1/namespaces/default/services/kubernetes"
 ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
@@ -25,7 +26,7 @@ def cluster() -> Cluster:
 def test_the_api_has_a_service(cluster):
     """``default/kubernetes`` with the first cluster IP; its endpoint follows the server to another port."""
     for port in (6443, 7443):
-        Publication(cluster.api, "127.0.0.1", port, "10.96.0.0/16").publish()
+        Publication(cluster.api, "127.0.0.1", port, CIDRS).publish()
         cluster.control.settle()
         service = cluster.must("GET", SERVICE)
         assert (service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]) == ("10.96.0.1", 443)
@@ -39,7 +40,7 @@ def test_the_api_has_a_service(cluster):
 
 def test_an_address_for_all_is_not_published(cluster):
     """A server that listens everywhere is found at an address of its machine."""
-    Publication(cluster.api, "0.0.0.0", 6443, "10.96.0.0/16").publish()
+    Publication(cluster.api, "0.0.0.0", 6443, CIDRS).publish()
     (address,) = cluster.must("GET", ENDPOINTS)["subsets"][0]["addresses"]
     assert address["ip"] not in ("0.0.0.0", "")
 
@@ -47,13 +48,13 @@ def test_an_address_for_all_is_not_published(cluster):
 def test_a_service_that_is_deleted_comes_back(cluster, monkeypatch):
     """As after ``kubectl delete all --all``."""
     monkeypatch.setattr("reconciler.apiserver.publication.RENEWAL", 0.01)
-    publication = Publication(cluster.api, "127.0.0.1", 6443, "10.96.0.0/16")
+    publication = Publication(cluster.api, "127.0.0.1", 6443, CIDRS)
     publication.start()
     try:
         for path in (SERVICE, ENDPOINTS):
             assert cluster.call("DELETE", path)[0] in (200, 404)  # without their Service, Endpoints go by themselves
         for _ in range(500):
-            if cluster.call("GET", ENDPOINTS)[1].get("subsets"):
+            if cluster.call("GET", ENDPOINTS)[1].get("subsets") and cluster.call("GET", SERVICE)[0] == 200:
                 break
             time.sleep(0.01)
         assert cluster.must("GET", SERVICE)["spec"]["clusterIP"] == "10.96.0.1"
@@ -92,7 +93,7 @@ def _conditions(found):
 
 def test_every_group_has_an_api_service(cluster):
     """Local ones, available, with kube-apiserver's priorities; the aggregator's own group has none."""
-    furnish(cluster.api, "10.96.0.0/16")
+    furnish(cluster.api, CIDRS)
     found = {each["metadata"]["name"]: each for each in cluster.must("GET", f"{REGISTRATION}/apiservices")["items"]}
     assert {"v1.", "v1.apps", "v2.autoscaling", "v1.apiextensions.k8s.io"} <= found.keys()
     assert "v1.apiregistration.k8s.io" not in found
@@ -104,7 +105,7 @@ def test_every_group_has_an_api_service(cluster):
 
 def test_requests_are_shared_out_as_everywhere(cluster):
     """Each FlowSchema's priority level is there."""
-    furnish(cluster.api, "10.96.0.0/16")
+    furnish(cluster.api, CIDRS)
     schemas = cluster.must("GET", f"{FLOW}/flowschemas")["items"]
     levels = {each["metadata"]["name"] for each in cluster.must("GET", f"{FLOW}/prioritylevelconfigurations")["items"]}
     assert {each["spec"]["priorityLevelConfiguration"]["name"] for each in schemas} == levels
@@ -114,7 +115,8 @@ def test_requests_are_shared_out_as_everywhere(cluster):
 def test_cluster_ips_come_from_a_service_cidr(cluster):
     """It is the server's, and comes back when it is deleted."""
     for _ in range(2):
-        furnish(cluster.api, "10.96.0.0/16")
+        furnish(cluster.api, CIDRS)
+        cluster.control.settle()
         found = cluster.must("GET", CIDR)
         assert (found["spec"], _conditions(found)) == ({"cidrs": ["10.96.0.0/16"]}, [("Ready", "True", "")])
         cluster.must("PATCH", CIDR, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
@@ -126,11 +128,11 @@ def test_api_services_of_definitions_come_and_go(cluster):
     group = Resource("example.com", "v1", "foos", "Foo", namespaced=True, is_custom=True)
     path = f"{REGISTRATION}/apiservices/v1.example.com"
     cluster.api.registry.add(group)
-    furnish(cluster.api, "10.96.0.0/16")
+    furnish(cluster.api, CIDRS)
     spec = cluster.must("GET", path)["spec"]
     assert (spec["groupPriorityMinimum"], spec["versionPriority"]) == (1000, 100)
     cluster.api.registry.remove(group)
-    furnish(cluster.api, "10.96.0.0/16")
+    furnish(cluster.api, CIDRS)
     assert cluster.call("GET", path)[0] == 404
 
 
