@@ -15,6 +15,7 @@ from rules.admission import ForbiddenError
 from rules.context import Context
 from rules.engine import FactError, Firing, Rule, RuleMatcher, make_engine
 from rules.events import failure_of
+from rules.refusals import DEFAULT_BACKOFF, Backoff
 from state.errors import StateError
 from state.snapshot import Change, Key
 from state.workspace import Workspace
@@ -58,6 +59,7 @@ class Concern:
     ``subjects`` are the kinds that it decides about; from nothing, all of them are due. ``watches`` says for each kind
     which subjects become due when an object of it changes. ``rules`` are in order of priority. One that reads nothing
     of where a pod is may set ``sees_bindings`` to False: it isn't told then of pods that only came to a node.
+    ``backoff`` says after which delays it tries again what wasn't let in.
     """
 
     name: ClassVar[str]
@@ -65,6 +67,7 @@ class Concern:
     rules: ClassVar[Sequence[Rule]]
     watches: ClassVar[Mapping[str, Touched]]
     sees_bindings: ClassVar[bool] = True
+    backoff: ClassVar[Backoff] = DEFAULT_BACKOFF
 
     def __init__(self) -> None:
         self._engine: RuleMatcher = make_engine(self.name, self.rules)
@@ -133,7 +136,7 @@ class Concern:
 
     def fire(self, ctx: Context, rule: Rule, key: Key, fact: Fact) -> None:
         """Runs one consequent. One that isn't let do what it wants leaves a note, and is tried again when the subject
-        or what admission goes by changes.
+        or what admission goes by changes, and (``Context.retries``) after a while.
 
         Raises:
             ConsequentError: it failed, and nobody is to be told (``Context.on_failure``); the cause is chained.
@@ -142,7 +145,7 @@ class Concern:
         try:
             self.act(ctx, rule, key, fact)
         except ForbiddenError as refusal:
-            event = failure_of(key, refusal) if ctx.refused(refusal) else None
+            event = failure_of(key, refusal) if ctx.refused(refusal, self.backoff) else None
             if event is not None:
                 ctx.events.append(event)
             self.refused(ctx, key, refusal)

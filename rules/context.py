@@ -16,6 +16,7 @@ from rules.admission import ForbiddenError
 from rules.deletion import deletion, is_over
 from rules.engine import Rule
 from rules.plugins import Admission
+from rules.refusals import DEFAULT_BACKOFF, Backoff, Limiter, Refused
 from rules.registry import Problems, created, problems_of_made
 from rules.strategies import COUNTED, counted, on_update, traits_of
 from state.errors import StateError
@@ -59,9 +60,12 @@ class Context:
         #: Who has a say in what is written.
         self.admission = Admission(ws)
         #: Why a subject doesn't have what it was to have, if that wasn't let in; outlives the cycle.
-        self.refusals: dict[Subject, str] = {}
+        self.refusals: dict[Subject, Refused] = {}
         #: The same of subjects that are being looked at anew.
-        self._former_refusals: dict[Subject, str] = {}
+        self._former_refusals: dict[Subject, Refused] = {}
+        #: Whether that is tried again after a while, and told again; by concern, when.
+        self.retries = False
+        self._limiters: dict[str, Limiter] = {}
         #: Is told of a rule that failed on a subject, which is left alone then until it changes; without it the cycle
         #: ends there.
         self.on_failure: Callable[[StateError], None] | None = None
@@ -130,13 +134,22 @@ class Context:
         kind = "Warning" if warning else "Normal"
         self.events.append(Event(target=target, type=kind, reason=reason, message=message, source=source))
 
-    def refused(self, error: ForbiddenError) -> bool:
-        """Leaves a note that the firing rule's object wasn't let in, and says whether that is news."""
+    def refused(self, error: ForbiddenError, backoff: Backoff = DEFAULT_BACKOFF) -> bool:
+        """Leaves a note that the firing rule's object wasn't let in, and says whether that is to be told: if it is
+        news, or was tried again after a while.
+        """
         rule, because, template = self._reason.rule, self._reason.because, self._reason.template
         reason = Reason(rule=rule, because={**because, "refusal": error.subject}, template=f"{template}: {{refusal}}")
         self.notes[self._subject] = Note(target=self._subject[1], reason=reason)
-        self.refusals[self._subject] = error.subject
-        return self._former_refusals.get(self._subject) != error.subject and not error.quietly
+        why, tries, again = self._former_refusals.get(self._subject, Refused(""))
+        is_told = why != error.subject
+        if self.retries and not error.quietly and (again is None or again <= self.now):
+            is_told, tries = True, 1 if again is None else tries + 1
+            again = self._limiters.setdefault(self._subject[0], Limiter(backoff)).at(tries, self.now)
+        if again is not None:
+            self.wake(again)
+        self.refusals[self._subject] = Refused(error.subject, tries, again)
+        return is_told and not error.quietly
 
     # -- writes --------------------------------------------------------------------------------------------------------
 

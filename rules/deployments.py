@@ -30,6 +30,7 @@ from rules.deployment_status import (
 from rules.engine import Rule, m
 from rules.events import FAILED_SET, failed_set
 from rules.ownership import Claiming, controllers, has_its_labels
+from rules.refusals import Backoff
 from rules.revisions import next_revision, replicaset_for, resized, rollback_to
 from rules.rollbacks import SOURCE, is_asked_for, roll_back
 from rules.rollouts import (
@@ -256,6 +257,7 @@ class Deployments(Concern):
     subjects: ClassVar[Sequence[str]] = (Deployment.kind,)
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {"Deployment": itself, "ReplicaSet": _set_touched}
+    backoff: ClassVar[Backoff] = Backoff(most=15)
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """Where the rollout stands, and what is to be done next."""
@@ -287,7 +289,7 @@ class Deployments(Concern):
             "unreported": _differs(with_fresh_status(rollout, now), deployment),
             "old_pods": pods,
             **_sizes(rollout, rolling_out=rolling_out and not rolls_back, scales=not rolls_back),
-            "wake_at": deadline_at(deployment, deployment.status),
+            "wake_at": None if creating else deadline_at(deployment, deployment.status),
         }
 
     def refused(self, ctx: Context, key: Key, refusal: ForbiddenError) -> None:

@@ -21,12 +21,14 @@ from rules.engine import Rule, m
 from rules.methods import MethodConcern, clipped
 from rules.ownership import controller_ref
 from rules.pods import is_finished, ready_since
+from rules.refusals import Backoff
 from rules.service_fields import has_addresses, is_headless
 from rules.topology_hints import TopologyHints, with_hints_of
 from rules.trigger_times import stamped, triggered
 from state import selectors
 from state.objects import Endpoint, Endpoints, EndpointSlice, LabelSelector, Node, ObjectMeta, Pod, Service, replace
 from state.snapshot import Change, Key, NsName
+from state.times import SECOND
 from state.workspace import Workspace
 
 ENDPOINTS_MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -57,6 +59,7 @@ class EndpointPublication(MethodConcern):
 
     name: ClassVar[str] = "endpoints"
     subjects: ClassVar[Sequence[str]] = ("Service",)
+    backoff: ClassVar[Backoff] = Backoff(first=SECOND, most=15)
 
     def __init__(self) -> None:
         super().__init__()

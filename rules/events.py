@@ -5,7 +5,18 @@ from __future__ import annotations
 from rules.actions import Action, Bind, BindClaim, Create, Delete, Event, Update
 from rules.admission import ForbiddenError
 from rules.scheduling.pods import scheduler_of
-from state.objects import AnyObject, Deployment, PersistentVolumeClaim, ReplicaSet, StatefulSet, controller_of
+from state.objects import (
+    AnyObject,
+    ControllerRevision,
+    Deployment,
+    Endpoints,
+    EndpointSlice,
+    PersistentVolumeClaim,
+    ReplicaSet,
+    Service,
+    StatefulSet,
+    controller_of,
+)
 from state.snapshot import Key
 
 #: Reasons of the events, and conditions, of what couldn't be created.
@@ -124,8 +135,10 @@ def failure_of(owner: Key, refusal: ForbiddenError) -> Event | None:
             message=failed_set(refusal),
             source=_DEPLOYMENT_SOURCE,
         )
+    if owner.kind == Service.kind:
+        return _unpublished(owner, refusal)
     source, _ = _REPORTERS.get(owner.kind, ("", ""))
-    if not source:
+    if not source or refusal.kind == ControllerRevision.kind:
         return None
     message = f"Error creating: {refusal}"
     if owner.kind == "CronJob":
@@ -134,6 +147,21 @@ def failure_of(owner: Key, refusal: ForbiddenError) -> Event | None:
         made = "Claim" if refusal.kind == PersistentVolumeClaim.kind else "Pod"
         message = f"create {made} {refusal.name} in StatefulSet {owner.name} failed error: {refusal}"
     return Event(target=owner, type="Warning", reason=FAILED_CREATE, message=message, source=source)
+
+
+def _unpublished(service: Key, refusal: ForbiddenError) -> Event | None:
+    """What is said of a service whose pods can't be published."""
+    name = f"{service.namespace}/{service.name}"
+    if refusal.kind == Endpoints.kind:
+        target, reason, source = service._replace(kind=Endpoints.kind), "FailedToCreateEndpoint", "endpoint-controller"
+        message = f"Failed to create endpoint for service {name}: {refusal}"
+    elif refusal.kind == EndpointSlice.kind:
+        target, reason, source = service, "FailedToUpdateEndpointSlices", "endpoint-slice-controller"
+        failed = f"failed to create EndpointSlice for Service {name}: {refusal}"
+        message = f"Error updating Endpoint Slices for Service {name}: {failed}"
+    else:
+        return None
+    return Event(target=target, type="Warning", reason=reason, message=message, source=source)
 
 
 def failed_set(refusal: ForbiddenError) -> str:

@@ -34,6 +34,9 @@ from state.workspace import Workspace
 #: The label by which pods, and the revisions of a DaemonSet, say which revision they are of.
 REVISION_LABEL = "controller-revision-hash"
 _HASH_LABEL = "controller.kubernetes.io/hash"
+#: So much of a StatefulSet's name is in those of its revisions. A DaemonSet's isn't cut: one with too long a name has
+#: no revisions, and no pods.
+_LONGEST_BASE = 223
 #: How many revisions that nothing uses are kept (``revisionHistoryLimit``).
 _DEFAULT_LIMIT = 10
 #: What Go's JSON encoder writes differently from others.
@@ -144,12 +147,13 @@ def _relabel_pods(ctx: Context, owner: DaemonSet, revision: str) -> None:
 def _new_revision(owner: Owner, number: int) -> ControllerRevision:
     patch = patch_of(owner.spec.template)
     count = owner.status.collision_count
+    base = owner.metadata.name
     if isinstance(owner, DaemonSet):
         label, hash_ = REVISION_LABEL, template_hash(owner.spec.template, count)
     else:
-        label, hash_ = _HASH_LABEL, patch_hash(patch, count or 0)
+        base, label, hash_ = base[:_LONGEST_BASE], _HASH_LABEL, patch_hash(patch, count or 0)
     meta = ObjectMeta(
-        name=f"{owner.metadata.name}-{hash_}",
+        name=f"{base}-{hash_}",
         namespace=owner.metadata.namespace,
         labels={**owner.spec.template.metadata.labels, label: hash_},
         annotations=owner.metadata.annotations,

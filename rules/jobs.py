@@ -33,8 +33,10 @@ from rules.job_tracking import let_go
 from rules.job_view import FINALIZER, View, is_tracked, look, matches
 from rules.methods import clipped
 from rules.ownership import adopted, controllers, released
+from rules.refusals import Backoff
 from state.objects import Job, JobStatus, Pod, replace
 from state.snapshot import Change, Key
+from state.times import SECOND
 from state.workspace import Workspace, controller_uid
 
 _SOURCE = "job-controller"
@@ -274,6 +276,7 @@ class Jobs(Concern):
     rules: ClassVar[Sequence[Rule]] = RULES
     watches: ClassVar[Mapping[str, Touched]] = {"Job": itself, "Pod": _pod_touched}
     sees_bindings: ClassVar[bool] = False
+    backoff: ClassVar[Backoff] = Backoff(first=SECOND, longest=60 * SECOND, spacing=0)
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """How many pods there are, have succeeded and failed, and what is lacking."""

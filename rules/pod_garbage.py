@@ -3,8 +3,9 @@
 Of pods that have finished only so many are kept (``--terminated-pod-gc-threshold``): evicted ones go first, then the
 oldest.
 
-Kubernetes waits 40 s before it believes that a node is gone; here a node that isn't among the objects doesn't exist.
-A pod that ends on a node that fell silent stays, until somebody says that the node is out of service, by a taint.
+In a plan a node that isn't among the objects doesn't exist. A control plane whose clock goes on waits for it for a
+while first (``QUARANTINE``): a node that was deleted may come back, and then nothing was lost. A pod that ends on a
+node that fell silent stays, until somebody says that the node is out of service, by a taint.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rules.actions import Fact
-from rules.concern import Touched
+from rules.concern import Touched, wait
 from rules.context import Context
 from rules.engine import Rule, m
 from rules.methods import MethodConcern
@@ -23,17 +24,21 @@ from rules.pods import disrupted, is_finished
 from rules.taints import OUT_OF_SERVICE
 from state.objects import Node, Pod, replace
 from state.snapshot import Change, Key
+from state.times import SECOND
 from state.workspace import Workspace
 
 #: How many finished pods are kept.
 FINISHED = 12_500
+#: How long a node has to be missing in a control plane, until its pods are removed.
+QUARANTINE = 40 * SECOND
 _REASON, _MESSAGE = "DeletionByPodGC", "PodGC: node no longer exists"
 
 
 def _remove(_: PodGarbage, ctx: Context, key: Key, fact: Fact) -> None:
     """Deletes the pod at once. If a finalizer holds it, it has failed: its Job goes by that."""
     pod = ctx.ws.find(Pod, key.namespace, key.name)
-    assert pod is not None
+    if pod is None:  # more than one rule says so
+        return
     if pod.metadata.finalizers and not is_finished(pod):
         failed = replace(pod, status=replace(pod.status, phase="Failed"))
         ctx.update_status(disrupted(failed, _REASON, _MESSAGE, ctx.now) if fact["node_missing"] else failed)
@@ -43,7 +48,7 @@ def _remove(_: PodGarbage, ctx: Context, key: Key, fact: Fact) -> None:
 RULES = (
     Rule(
         "garbage-lost-pod",
-        m.node_missing == True,  # noqa: E712 - an expression of durable.lang
+        (m.node_missing == True) & (m.quarantined == False),  # noqa: E712 - an expression of durable.lang
         _remove,
         "{object} is bound to node {node}, which does not exist",
     ),
@@ -65,14 +70,13 @@ RULES = (
         _remove,
         "{object} has finished, as have many after it: no more than {kept} such pods are kept",
     ),
+    Rule(
+        "garbage-quarantined-pod",
+        (m.quarantined == True) & (m.superfluous == False),  # noqa: E712
+        wait,
+        "{object} is bound to node {node}, which does not exist, or not yet",
+    ),
 )
-
-
-def _node_touched(ws: Workspace, change: Change) -> Iterable[Key]:
-    node = change.new
-    if isinstance(node, Node) and not _is_out_of_service(node):
-        return ()
-    return [Key("Pod", *ns_name) for ns_name in ws.indexes.pods_on(change.key.name)]
 
 
 def _is_out_of_service(node: Node) -> bool:
@@ -80,17 +84,19 @@ def _is_out_of_service(node: Node) -> bool:
 
 
 class PodGarbage(MethodConcern):
-    """Removes pods of nodes that don't exist or are out of service, pods that end without having been on a node, and
-    finished pods when there are more than ``finished`` of them.
+    """Removes pods of nodes that have been missing for ``quarantine`` (µs) or are out of service, pods that end without
+    having been on a node, and finished pods when there are more than ``finished`` of them.
     """
 
     name: ClassVar[str] = "pod-garbage"
     subjects: ClassVar[Sequence[str]] = ("Pod",)
     rules: ClassVar[Sequence[Rule]] = RULES
 
-    def __init__(self, finished: int = FINISHED) -> None:
+    def __init__(self, finished: int = FINISHED, quarantine: int = 0) -> None:
         super().__init__()
-        self._most = finished
+        self._most, self._quarantine = finished, quarantine
+        #: The nodes that pods are on and that don't exist, with the time until which they are waited for.
+        self._missing: dict[str, int] = {}
         #: The finished pods, in the order in which they go.
         self._finished: list[_Rank] = []
 
@@ -101,16 +107,25 @@ class PodGarbage(MethodConcern):
     @property
     def watches(self) -> Mapping[str, Touched]:  # type: ignore[override]
         """Pods, and the nodes that they are on."""
-        return {"Node": _node_touched, "Pod": self._pod_touched}
+        return {"Node": self._node_touched, "Pod": self._pod_touched}
+
+    def _node_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
+        node, waited = change.new, self._missing
+        is_back = isinstance(node, Node) and waited.pop(node.metadata.name, None) is not None
+        if isinstance(node, Node) and not is_back and not _is_out_of_service(node):
+            return ()
+        return [Key("Pod", *ns_name) for ns_name in ws.indexes.pods_on(change.key.name)]
 
     def _pod_touched(self, ws: Workspace, change: Change) -> Iterable[Key]:
-        pod = change.new
-        before, after = _rank(change.old), _rank(pod)
+        pod, old = change.new, change.old
+        before, after = _rank(old), _rank(pod)
         if before != after:
             if before is not None:
                 del self._finished[bisect_left(self._finished, before)]
             if after is not None:
                 insort(self._finished, after)
+        if self._missing and pod is None and isinstance(old, Pod) and not ws.pods_on(old.spec.node_name or ""):
+            self._missing.pop(old.spec.node_name or "", None)
         surplus = self._superfluous() if after is not None else []
         return (change.key, *surplus) if isinstance(pod, Pod) and _fact(ws, pod) is not None else surplus
 
@@ -121,13 +136,20 @@ class PodGarbage(MethodConcern):
 
     def due_at_start(self, ws: Workspace) -> Iterable[Key]:
         """The pods about which there is something to decide."""
-        return [key for pod in ws.objects(Pod) if self.fact(ws, key := Key.of(pod), 0) is not None]
+        return [Key.of(pod) for pod in ws.objects(Pod) if self._found(ws, pod) is not None]
 
     def fact(self, ws: Workspace, key: Key, now: int) -> Fact | None:
         """Whether the pod's node exists and is in service, and whether the pod is ending; None for a pod in order."""
         pod = ws.find(Pod, key.namespace, key.name)
-        if pod is None:
+        found = None if pod is None else self._found(ws, pod)
+        if found is None:
             return None
+        until = now
+        if found["node_missing"]:
+            until = self._missing.setdefault(str(found["node"]), now + self._quarantine)
+        return {**found, "quarantined": until > now, "wake_at": until}
+
+    def _found(self, ws: Workspace, pod: Pod) -> Fact | None:
         rank = _rank(pod)
         surplus = len(self._finished) - self._most
         superfluous = rank is not None and surplus > 0 and rank < self._finished[surplus]

@@ -18,6 +18,7 @@ from state.kept import Remembered
 from state.objects import (
     KINDS,
     AnyObject,
+    ControllerRevision,
     Job,
     Namespace,
     PersistentVolumeClaim,
@@ -115,7 +116,7 @@ _made = Remembered[tuple[int, int, str], tuple[object, object]]()
 
 
 #: Of these kinds controllers make what somebody described; others they make of what is valid.
-_MADE_OF_TEMPLATES = (Job, PersistentVolumeClaim, Pod, ReplicaSet)
+_MADE_OF_TEMPLATES = (ControllerRevision, Job, PersistentVolumeClaim, Pod, ReplicaSet)
 
 
 def problems_of_made(obj: AnyObject) -> tuple[Problem, ...]:

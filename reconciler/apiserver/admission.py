@@ -15,7 +15,8 @@ from rules.plugins import Plugins
 from rules.pod_accounts import Accounts
 from rules.registry import InvalidError
 from rules.taints import NO_SCHEDULE, NOT_READY
-from state.objects import AnyObject, Namespace, Node, Taint, replace
+from state.objects import AnyObject, Namespace, Node, Pod, Taint, replace
+from state.warnings.pods import of_annotated_profiles
 
 if TYPE_CHECKING:
     from reconciler.apiserver.policies.admission import Attempted
@@ -69,18 +70,23 @@ class Requested:
     def __init__(self, plugins: Admission, attempt: Attempted | None, place: Place, *, dry_run: bool) -> None:
         self._plugins, self._attempt, self._place, self._dry_run = plugins, attempt, place, dry_run
         self.warnings: tuple[str, ...] = ()
+        self._annotated: tuple[str, ...] = ()
 
     def complete(self, new: AnyObject, old: AnyObject | None = None) -> AnyObject:
         """As ``rules.registry.Admission``. Raises ApiError, too: what is configured refuses."""
         new = self._plugins.complete(new, old)
-        if self._attempt is None:
-            return new
-        new = self._attempt.completed(new, old)
-        return new if old is None else named(self._place, new)
+        if self._attempt is not None:
+            new = self._attempt.completed(new, old)
+            new = new if old is None else named(self._place, new)
+        if old is None and isinstance(new, Pod):  # its registry makes fields of them, and then they can't be told
+            self._annotated = of_annotated_profiles(new)
+        return new
 
     def check(self, new: AnyObject, old: AnyObject | None = None) -> None:
         """As ``rules.registry.Admission``. Raises ApiError, too: what is configured refuses."""
         self.warnings = () if self._place.subresource else self._place.resource.warnings_of(new, old)
+        if self._annotated:
+            self.warnings = tuple(dict.fromkeys(self._annotated + self.warnings))
         if self._attempt is not None:
             self._attempt.check(new, old)
             self.warnings += self._attempt.warnings

@@ -30,9 +30,13 @@ from rules.admission_policies import Check, PolicyStatus
 from rules.certificates import Certificates, Hands
 from rules.concern import Concern
 from rules.events import event_of
+from rules.ip_addresses import IpAddresses
 from rules.namespaces import Namespaces
 from rules.node_lifecycle import NodeLifecycle
+from rules.node_ttl import NodeTtl
+from rules.pod_garbage import QUARANTINE, PodGarbage
 from rules.quotas import Quotas
+from rules.service_cidrs import ServiceCidrs
 from rules.services import CLUSTER_CIDR, Services
 from state.collector import paused_collector
 from state.errors import StateError
@@ -71,9 +75,15 @@ def control_concerns(
         ExtensionError: one that is installed can't be used.
     """
     installed = [concern() for concern in installed_concerns().values()]
-    given = (Namespaces(root_ca, tokens=tokens), Services(cidrs), Quotas(_CHARGED), NodeLifecycle(listens=True))
-    first = (AccountSecrets(issue, root_ca), Certificates(signing), PolicyStatus(checks))
-    return [*first, *make_concerns(*given, *installed)]
+    given = (
+        Namespaces(root_ca, tokens=tokens),
+        Services(cidrs),
+        Quotas(_CHARGED),
+        NodeLifecycle(listens=True),
+        PodGarbage(quarantine=QUARANTINE),
+    )
+    first = (AccountSecrets(issue, root_ca), Certificates(signing), PolicyStatus(checks), NodeTtl(), ServiceCidrs())
+    return [*first, *make_concerns(*given, *installed), IpAddresses()]
 
 
 class ControlPlane:
@@ -122,6 +132,7 @@ class ControlPlane:
         mirror.attach(self._cycle.ws)
         self._cycle.ctx.on_failure = self._leave_alone
         ctx = self._cycle.ctx
+        ctx.retries = True
         if self._api.writer.fields is not None:
             ctx.owned = ControllersFields(self._api.writer.fields, self._api.registry)
         ctx.admission = ConfiguredAdmission(ctx, self._api.writer.configured, self._api.registry)
@@ -162,8 +173,9 @@ class ControlPlane:
     def stop(self) -> None:
         """Ends the thread, and the watch."""
         self._stopped.set()
-        if self._mirror is not None:
-            self._mirror.close()
+        mirror = self._mirror  # the thread may drop it meanwhile
+        if mirror is not None:
+            mirror.close()
         if self._thread is not None:
             self._thread.join()
 

@@ -11,6 +11,7 @@ import orjson
 from reconciler.apiserver.crd_fields import MistypedError
 from reconciler.apiserver.forms import as_read
 from reconciler.apiserver.gojson import GoJsonError, loads
+from reconciler.apiserver.gonumbers import int_fault
 from reconciler.apiserver.gotypes import message_fault
 from reconciler.apiserver.govalues import found
 from reconciler.apiserver.messages import name_of_message
@@ -18,6 +19,8 @@ from reconciler.apiserver.metadata_warnings import with_owners_once
 from reconciler.apiserver.resources import Registry, Resource
 from reconciler.apiserver.status import ApiError, bad_request, invalid
 from reconciler.apiserver.strict import Text, faults_of
+from rules.revisions import ROLLBACK_TO
+from rules.strategies import TEMPLATE_GENERATION
 from state.convert import PodSpecs, convert_fast
 from state.diagnose import Diagnosis
 from state.errors import Problem
@@ -27,6 +30,8 @@ from state.manifests import documents
 from state.objects import (
     AnyObject,
     CustomObject,
+    DaemonSet,
+    Deployment,
     Object,
     ObjectMeta,
     Opaque,
@@ -275,7 +280,7 @@ def _sent_pod(manifest: dict[str, Any], spec: dict[str, Any]) -> _Read:
 def _typed(manifest: dict[str, Any], kind: type[Object], *, sent: bool) -> _Read:
     message = name_of_message(kind.api_version, kind.kind)
     if sent:
-        fault = message_fault(message, manifest)
+        fault = message_fault(message, manifest) or _unconvertible(kind, manifest)
         if fault:
             return None, fault
         manifest = as_read(message, _with_record(manifest))
@@ -289,6 +294,20 @@ def _typed(manifest: dict[str, Any], kind: type[Object], *, sent: bool) -> _Read
     if diagnosis.problems:
         return None, str(diagnosis.problems[0])
     return (msgspec.convert(cleaned, kind, dec_hook=decode_hook), tuple(diagnosis.unknown)), ""
+
+
+def _unconvertible(kind: type[Object], manifest: dict[str, Any]) -> str:
+    """Go's message about an annotation that was a field once, and in Kubernetes' own form of the object still is one:
+    it has to be a number. "" if nothing is wrong with it.
+    """
+    if kind not in (DaemonSet, Deployment):
+        return ""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    if kind is DaemonSet:
+        return int_fault(annotations[TEMPLATE_GENERATION] or "") if TEMPLATE_GENERATION in annotations else ""
+    text = annotations.get(ROLLBACK_TO) or ""
+    fault = int_fault(text) if text else ""
+    return f"failed to parse annotation[{ROLLBACK_TO}]={text} as int64: {fault}" if fault else ""
 
 
 def _with_record(manifest: dict[str, Any]) -> dict[str, Any]:

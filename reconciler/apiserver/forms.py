@@ -38,7 +38,7 @@ def _reading(message: str) -> _Reading:
         forgotten=frozenset(
             name
             for name, field in fields.items()
-            if field.container or (field.type in _SCALARS and not (field.is_always or field.is_pointer))
+            if not field.is_pointer and (field.container or (field.type in _SCALARS and not field.is_always))
         ),
         below={name: field.type for name, field in fields.items() if field.type in messages()},
         times={name: _TIMES[field.type] for name, field in fields.items() if field.type in _TIMES},

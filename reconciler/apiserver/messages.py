@@ -3,7 +3,8 @@
 ``protobuf_fields.txt`` has a line for each message: its name, then ``NUMBER:JSON NAME:TYPE`` of its fields, as the
 tags in Kubernetes' Go types (k8s.io/api v0.36.4) say. ``[]`` is a list, ``{}`` a map with text as keys; a field without
 a name is part of its parent in JSON. ``!`` marks a field that Go writes even if it is empty, ``?`` one whose Go type is
-a pointer to a scalar, so that zero isn't absence; after ``=`` stands a name that the type has in Go.
+a pointer to a scalar, or a list of which Kubernetes asks whether it was given, so that zero isn't absence; after ``=``
+stands a name that the type has in Go.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Field(NamedTuple):
     type: str
     #: Whether Go writes it even if it is empty.
     is_always: bool = False
-    #: Whether it is a pointer to a scalar in Go, so that its zero value isn't the same as none.
+    #: Whether its zero value isn't the same as none: as a pointer to a scalar in Go.
     is_pointer: bool = False
     #: The type's own name in Go, if it has one: of a value, but of a map as a whole.
     go_name: str = ""

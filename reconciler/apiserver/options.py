@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from reconciler.apiserver.decode import BODIES, UNREGISTERED, FieldValidation, UnreadableError, kind_fault, parsed
+from reconciler.apiserver.gonumbers import int_fault, number, uint_fault
 from reconciler.apiserver.gotypes import message_fault
 from reconciler.apiserver.rbac import User
 from reconciler.apiserver.status import bad_request, internal, invalid_options, unsupported_media_type
@@ -24,10 +25,6 @@ _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _MATCHES = ("Exact", "NotOlderThan")
 _POLICIES = ("Foreground", "Background", "Orphan")
 _MAX_MANAGER = 128
-_INT64 = 2**63
-#: As many as the largest number has; int() of Python takes no end of them.
-_DIGITS = 20
-_SIGNED, _PLAIN = re.compile("[+-]?[0-9]+"), re.compile("[0-9]+")
 _UNREAD = re.compile(";|%(?![0-9A-Fa-f]{2})")
 #: Who wrote, if neither the request nor its User-Agent says.
 _NOBODY = "unknown"
@@ -61,24 +58,10 @@ def read_number(query: Query, name: str) -> int | None:
     if name not in query:
         return None
     text = read_text(query, name)
-    fault = _fault(text, _SIGNED, -_INT64, _INT64 - 1)
+    fault = int_fault(text)
     if fault:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": {fault}')
-    return int(text)
-
-
-def _fault(text: str, form: re.Pattern[str], least: int, most: int) -> str:
-    """What Go's ``strconv`` says about a number; "" if it is one."""
-    if not form.fullmatch(text):
-        return "invalid syntax"
-    digits = text.lstrip("+-").lstrip("0")
-    return "" if len(digits) <= _DIGITS and least <= int(text) <= most else "value out of range"
-
-
-def _unsigned(text: str) -> str:
-    """The whole of Go's message about an unsigned number; "" if it is one."""
-    fault = _fault(text, _PLAIN, 0, 2 * _INT64 - 1)
-    return f'strconv.ParseUint: parsing "{text}": {fault}' if fault else ""
+        raise bad_request(fault)
+    return number(text)
 
 
 def revision_of(text: str, *, of_list: bool = False) -> int | None:
@@ -89,11 +72,11 @@ def revision_of(text: str, *, of_list: bool = False) -> int | None:
     """
     if not text:
         return None
-    why = _unsigned(text)
+    why = uint_fault(text)
     if why:
         fault = f'resourceVersion: Invalid value: "{text}": {why}'
         raise bad_request(f"invalid resource version: {fault}") if of_list else internal(fault)
-    return int(text)
+    return number(text)
 
 
 def printable_problems(manager: str, path: str) -> list[Problem]:
@@ -394,7 +377,7 @@ def parse_put_revision(text: str | None) -> int | None:
     """
     if not text:
         return None
-    why = _unsigned(text)
+    why = uint_fault(text)
     if why:
         raise internal(why)
-    return int(text) or None
+    return number(text) or None

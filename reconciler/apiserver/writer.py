@@ -30,7 +30,7 @@ from rules.deletion import is_over
 from state.defaults import default
 from state.errors import Problem
 from state.identity import generated_name
-from state.objects import AnyObject, DaemonSet, Namespace, Service, replace
+from state.objects import AnyObject, CustomObject, DaemonSet, Namespace, Service, kind_key, replace
 from state.store.records import Fence
 from state.times import format_time
 from state.validation import validate
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from reconciler.apiserver.apply_patch import ManagedFields
     from reconciler.apiserver.rbac_escalation import Escalation
 
+#: As whom the API server itself writes.
+MANAGER = WriteOptions(manager="kube-apiserver")
 #: Attempts to store a change that others get in before.
 ATTEMPTS = 10
 #: Attempts to find a generated name that nobody has.
@@ -144,7 +146,7 @@ class Writer:
         asked = _asked(placed, obj)
 
         def problems(new: AnyObject) -> Iterator[Problem]:
-            yield from validate(new, resource.name_rule)
+            yield from validate(new, resource.name_rule, is_new=True)
             yield from resource.problems(new)
 
         admission = self._requested("CREATE", Place(resource, meta.namespace, meta.name), sent.options)
@@ -162,7 +164,7 @@ class Writer:
                 return Written(self._unstored(resource, new), sent.warnings, is_new=True)
             return Written(self.storage.create(resource, new, fence), sent.warnings, is_new=True)
 
-        return self._allocated(obj, now, store)
+        return self._allocated(obj, now, sent, store)
 
     def _requested(self, operation: str, place: Place, options: WriteOptions) -> Requested:
         attempt = self.configured.attempt(operation, place, options)
@@ -175,10 +177,18 @@ class Writer:
             raise self.storage.taken(resource, obj)
         return _DryRun(obj, wire.encode(obj), 0)
 
-    def _allocated(self, obj: AnyObject, now: int, store: Callable[[AnyObject, Fence | None], Written]) -> Written:
+    def _allocated(
+        self, obj: AnyObject, now: int, sent: Sent, store: Callable[[AnyObject, Fence | None], Written]
+    ) -> Written:
         if isinstance(obj, Service):
-            return self._allocator.complete(obj, now, store)
+            return self._allocator.complete(obj, now, store, None if sent.options.dry_run else self._record)
         return store(obj, None)
+
+    def _record(self, record: CustomObject) -> None:
+        """Stores the IPAddress of a Service that is about to be stored."""
+        resource = self.storage.registry.of_table(kind_key(record))
+        assert resource is not None
+        self.create(Place(resource), Sent(record, MANAGER))
 
     def _tracked(  # noqa: PLR0917 - as ``ManagedFields.updated`` has it
         self,
@@ -238,7 +248,7 @@ class Writer:
         if place.subresource or new == old:
             return self._store(place, new, live, sent)
         return self._allocated(
-            new, self.clock(), lambda complete, fence: self._store(place, complete, live, sent, fence)
+            new, self.clock(), sent, lambda complete, fence: self._store(place, complete, live, sent, fence)
         )
 
     def _prepare(self, place: Place, options: WriteOptions) -> registry.Prepare:

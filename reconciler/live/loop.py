@@ -170,7 +170,7 @@ class Live:
         """Ends everything that runs, in order; see ``stop``. Rules decide nothing any more.
 
         Raises:
-            StoreError: the store can't be told. All has ended, but the next loop on that store starts it again.
+            StoreUnavailableError: the store can't be told. All has ended, but the next loop on it starts it again.
         """
         if self.leadership.leads() is not self._decides:
             self._drop()
@@ -184,7 +184,8 @@ class Live:
             stop.begin(self._clock())
         stop.carry_out(self._clock, forced)
         if failure is not None:
-            raise failure
+            msg = "all has ended here, and the store could not be told: the next up starts it again"
+            raise StoreUnavailableError(msg) from failure
         self._store()
 
     def _announced(self, tell: Callable[[str], None]) -> Stop:

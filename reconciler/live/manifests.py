@@ -22,7 +22,16 @@ from reconciler.apply import in_order, place, prepare
 from state.dump import dump
 from state.errors import StateError
 from state.load import Loaded, LoadError
-from state.objects import AnyObject, ConfigMap, CustomObject, Namespace, ObjectMeta, kind_key, replace
+from state.objects import (
+    AnyObject,
+    ConfigMap,
+    CustomObject,
+    Namespace,
+    ObjectMeta,
+    ResourceQuota,
+    kind_key,
+    replace,
+)
 from state.snapshot import Key
 
 log = structlog.get_logger("reconciler")
@@ -33,8 +42,8 @@ INVENTORY = Key("ConfigMap", "kube-system", "reconciler-up")
 _ENTRY = "brought"
 _OPTIONS = WriteOptions(manager="reconciler-up")
 _DEFINITION = "CustomResourceDefinition.apiextensions.k8s.io"
-#: How long a kind may take to be served after its definition is stored, in seconds.
-_DEFINED_SECONDS = 5.0
+#: How long it may take until a kind is served after its definition is stored, and a quota is counted, in seconds.
+_FOLLOWED_SECONDS = 5.0
 #: What may be different when one looks again.
 _RACES = ("AlreadyExists", "Conflict", "NotFound")
 
@@ -63,7 +72,8 @@ class Manifests:
         """Makes the cluster have what manifests say, and nothing that earlier ones said and these don't.
 
         Namespaces that they name are made; ``settle`` is called when they are there, and has to see to it that they are
-        furnished. Kinds that nobody serves are left out, with a warning.
+        furnished, and that quotas are counted: until then these let nothing in. Kinds that nobody serves are left out,
+        with a warning.
 
         Raises:
             LoadError: something is wrong with the manifests; nothing was taken over.
@@ -82,7 +92,11 @@ class Manifests:
         desired = self._placed(loaded.objects, tell=True)
         before = self._brought(self._inventory)
         self._remember(before | desired.keys())
-        errors += [error for obj in in_order(desired.values()) if (error := self._store(obj))]
+        ordered = in_order(desired.values())
+        quotas = [obj for obj in ordered if isinstance(obj, ResourceQuota)]
+        errors += [error for obj in quotas if (error := self._store(obj))]
+        _wait_until(lambda: all(map(self._is_counted, quotas)), settle)
+        errors += [error for obj in ordered if not isinstance(obj, ResourceQuota) and (error := self._store(obj))]
         gone = before - desired.keys()
         errors += [error for key in sorted(gone - self._of_others() if gone else gone) if (error := self._delete(key))]
         if errors:
@@ -128,11 +142,14 @@ class Manifests:
         for definition in definitions:
             spec = definition.body.value.get("spec", {})
             kinds.add(f"{spec.get('names', {}).get('kind')}.{spec.get('group')}")
-        waited = threading.Event()
-        for _ in range(int(_DEFINED_SECONDS * 100)):
-            if all(self._api.registry.of_table(kind) is not None for kind in kinds):
-                return
-            waited.wait(0.01)
+        _wait_until(lambda: all(self._api.registry.of_table(kind) is not None for kind in kinds))
+
+    def _is_counted(self, desired: ResourceQuota) -> bool:
+        """Whether a quota's status says of all that it limits how much is used; one that isn't there limits nothing."""
+        quota = self.get(Key.of(desired))
+        return not isinstance(quota, ResourceQuota) or (
+            quota.status.hard == quota.spec.hard and quota.status.used.keys() >= quota.spec.hard.keys()
+        )
 
     # -- the inventory -------------------------------------------------------------------------------------------------
 
@@ -222,3 +239,13 @@ class Manifests:
         except ApiError as error:
             return "" if error.reason == "NotFound" else f"{key}: {error.message}"
         return ""
+
+
+def _wait_until(is_so: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Returns when something is so, or seems to have no prospect of it."""
+    waited = threading.Event()
+    for _ in range(int(_FOLLOWED_SECONDS * 100)):
+        if is_so():
+            return
+        meanwhile()
+        waited.wait(0.01)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -27,7 +28,7 @@ from state.objects import Event
 from state.snapshot import Snapshot
 from state.store.base import Store
 from state.store.leader import Terms
-from state.store.records import StoreUnavailableError
+from state.store.records import StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from reconciler.apiserver.auth_server import Security
@@ -39,6 +40,8 @@ log = structlog.get_logger("reconciler")
 _LOOK_SECONDS = 1.0
 #: After so many seconds an orderly end, when all pods have ended, doesn't wait for the store any more.
 _STOP_SECONDS = 4.0
+#: A store that others share and that doesn't answer for so many seconds isn't waited for when it is to end.
+_PATIENCE_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -97,10 +100,10 @@ def run(options: Options, view: View) -> bool:
     if loaded.refused:
         raise LoadError(loaded.refused)
     with contextlib.ExitStack() as undo:
-        signals = undo.enter_context(counted_signals())
         directory = OwnedDirectory(options.state_directory, options.node)
         undo.callback(directory.release)
         store = undo.enter_context(options.store(directory))
+        signals = undo.enter_context(counted_signals(partial(_leave_if_silent, store)))
         hurry = threading.Timer(_STOP_SECONDS, store.close)
         undo.callback(hurry.cancel)
         drivers = Drivers(directory, directory.node if store.shared else "")
@@ -122,6 +125,25 @@ def run(options: Options, view: View) -> bool:
         return up.run()
 
 
+def _leave_if_silent(store: Store) -> None:
+    """Closes a store that doesn't answer, in a thread of its own: who waits for it gives up then."""
+
+    def ask() -> None:
+        with contextlib.suppress(StoreError):
+            store.revision()
+            answered.set()
+
+    def watch() -> None:
+        if not answered.wait(_PATIENCE_SECONDS):
+            log.error("the store does not answer, and is not waited for; what runs here is ended all the same")
+            store.close()
+
+    if store.shared:
+        answered = threading.Event()
+        for target in (ask, watch):
+            threading.Thread(target=target, name="last-question", daemon=True).start()
+
+
 def _security(directory: OwnedDirectory) -> Security:
     from reconciler.apiserver.auth_server import Security  # noqa: PLC0415 - where the API is served
 
@@ -139,7 +161,7 @@ def _listening(options: Options, live: Live, security: Security) -> Iterator[Htt
         live.leadership.leads,
         port=options.port or 0,
         security=security,
-        cidr=live.service_cidr,
+        cidrs=(live.service_cidr,),
     )
     live.control.on_turn = http.measurements.turned
     try:
@@ -246,12 +268,14 @@ class Up:
 
 
 @contextlib.contextmanager
-def counted_signals() -> Iterator[list[int]]:
+def counted_signals(on_first: Callable[[], None]) -> Iterator[list[int]]:
     """The signals that came meanwhile, which end nothing by themselves; those that were ignored stay so (nohup)."""
     came: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         came.append(number)
+        if len(came) == 1:
+            on_first()
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():

@@ -198,3 +198,30 @@ def test_an_inventory_that_is_none_is_told(cluster):
     with pytest.raises(ApplyError, match="delete it, and nothing is pruned"):
         cluster.apply()
     assert cluster.get("ConfigMap", "a") is not None
+
+
+def bare(name):
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def quota(pods):
+    spec = {"hard": {"pods": pods}}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": spec}
+
+
+def test_pods_wait_until_the_quota_that_comes_with_them_is_counted(cluster):
+    """Without a status it would let nothing in; one that is raised lets in what it says now."""
+    cluster.apply(bare("a"), quota("1"))
+    assert cluster.get("Pod", "a") is not None
+    cluster.apply(bare("a"), bare("b"), quota("2"))
+    assert cluster.get("Pod", "b") is not None
+    with pytest.raises(ApplyError, match="exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"):
+        cluster.apply(bare("a"), bare("b"), bare("c"), quota("2"))
+
+
+def test_a_quota_that_nobody_counts_is_not_waited_for_without_end(cluster, monkeypatch):
+    cluster.apply()
+    monkeypatch.setattr("reconciler.live.manifests._FOLLOWED_SECONDS", 0.05)
+    with pytest.raises(ApplyError, match="status unknown for quota: q, resources: pods"):
+        cluster.manifests.apply(load([bare("a"), quota("1")]), lambda: None)

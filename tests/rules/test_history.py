@@ -7,11 +7,23 @@ from loops import NOW
 from recorded import load_case
 
 from reconciler.cycle import Cycle
+from rules.daemonsets import DaemonSets
 from rules.history import patch_hash, patch_of, surplus_revisions, template_of
 from rules.statefulsets import StatefulSets
 from state.defaults import default
 from state.load import from_dict
-from state.objects import ControllerRevision, ObjectMeta, Opaque, StatefulSet
+from state.objects import (
+    ControllerRevision,
+    DaemonSet,
+    DaemonSetSpec,
+    LabelSelector,
+    Node,
+    ObjectMeta,
+    Opaque,
+    Pod,
+    StatefulSet,
+    replace,
+)
 from state.snapshot import Snapshot
 
 
@@ -43,6 +55,31 @@ def test_a_name_that_is_taken_is_passed_by():
     (sts,) = cycle.ws.objects(StatefulSet)
     assert sts.status.collision_count == 1
     assert sts.status.update_revision not in (None, "w-8965cb899")
+
+
+def revisions_of(obj, *concerns):
+    cycle = Cycle(Snapshot.of([replace(obj, metadata=replace(obj.metadata, name="w" * 250))]), concerns)
+    cycle.settle(NOW)
+    return cycle, [each.metadata.name for each in cycle.ws.objects(ControllerRevision)]
+
+
+def test_a_long_name_of_a_stateful_set_is_cut():
+    """So that there is room for the hash."""
+    (name,) = revisions_of(recorded_set(), StatefulSets())[1]
+    assert name.rpartition("-")[0] == "w" * 223
+
+
+def test_a_daemon_set_with_too_long_a_name_has_no_revision_and_no_pods():
+    """Its name isn't cut, and the revision's would be too long. Kubernetes records no event of that."""
+    spec = DaemonSetSpec(selector=LabelSelector(match_labels={"app": "a"}), template=recorded_set().spec.template)
+    daemon_set = default(DaemonSet(metadata=ObjectMeta(name="w", namespace="ns", uid="w"), spec=spec))
+    node = Node(metadata=ObjectMeta(name="n", uid="n"))
+    cycle, revisions = revisions_of(daemon_set, DaemonSets())
+    cycle.ws.put(node)
+    cycle.settle(NOW)
+    assert (revisions, cycle.ws.objects(Pod), cycle.ctx.events) == ([], [], [])
+    (said,) = cycle.ctx.notes.values()
+    assert said.why.endswith("must be no more than 253 characters")
 
 
 @given(st.integers(0, 8), st.sets(st.integers(0, 7)), st.one_of(st.none(), st.integers(0, 4)))

@@ -187,3 +187,49 @@ def test_of_finished_pods_the_newest_are_kept():
     cycle.ws.remove(Key("Pod", "ns", "b"))
     cycle.settle(NOW)
     assert names(cycle) == ["c", "d"]
+
+
+def quarantine():
+    return [PodGarbage(quarantine=40 * SECOND)]
+
+
+def test_a_control_plane_waits_for_a_node_before_its_pods_go():
+    """Kubernetes holds a node in quarantine for 40 s before it believes that it is gone."""
+    cycle = loop(pod(), of=quarantine)
+    assert (cycle.ws.get(POD) is not None, cycle.wake_at) == (True, NOW + 40 * SECOND)
+    (said,) = cycle.ctx.notes.values()
+    assert said.why == "pod/ns/p is bound to node n, which does not exist, or not yet"
+    cycle.settle(NOW + 39 * SECOND)
+    assert cycle.ws.get(POD) is not None
+    cycle.settle(NOW + 40 * SECOND)
+    assert cycle.ws.get(POD) is None
+
+
+def test_a_node_that_comes_back_keeps_its_pods():
+    """When it goes again, it is waited for as long as the first time."""
+    cycle = loop(node(), pod(), of=quarantine)
+    for at in (0, 100):
+        cycle.ws.remove(Key("Node", "", "n"))
+        cycle.settle(NOW + at * SECOND)
+        cycle.settle(NOW + (at + 30) * SECOND)
+        cycle.ws.put(node())
+        cycle.settle(NOW + (at + 31) * SECOND)
+        assert (cycle.wake_at, dict(cycle.ctx.notes)) == (None, {})
+        cycle.settle(NOW + (at + 60) * SECOND)
+        assert cycle.ws.get(POD) is not None
+
+
+def test_a_pod_that_two_rules_remove_is_removed_once():
+    """One of too many that have finished, on a node that doesn't exist."""
+    younger = replace(pod(), metadata=ObjectMeta(name="q", namespace="ns"))
+    finished = [replace(each, status=PodStatus(phase="Succeeded")) for each in (pod(), younger)]
+    cycle = loop(*finished, of=lambda: [PodGarbage(finished=1)])
+    assert [action.rule for action in cycle.ctx.actions] == ["garbage-lost-pod"] * 2
+
+
+def test_another_pod_on_a_node_that_was_given_up_is_waited_with_anew():
+    cycle = loop(pod(), of=quarantine)
+    cycle.settle(NOW + 40 * SECOND)
+    cycle.ws.put(pod())
+    cycle.settle(NOW + 50 * SECOND)
+    assert cycle.wake_at == NOW + 90 * SECOND
