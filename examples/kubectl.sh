@@ -11,7 +11,7 @@ sections=(looking creating reading changing applying migrating rolling pods node
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "${KUBECONFIG:?is not set}" "$folder/config"
-export KUBECONFIG=$folder/config
+export KUBECONFIG=$folder/config KUBECACHEDIR=$folder/cache # of discovery: what it holds of `boats` is wrong later on
 
 die() { echo "FAILED: $*" >&2; exit 1; }
 
@@ -505,6 +505,7 @@ spec:
             properties: {crew: {type: integer, minimum: 1, description: How many row.}, colour: {type: string, default: red}}
           status: {type: object, properties: {crew: {type: integer}}}
 END
+    becomes True get crd boats.tour.example.com -o jsonpath='{.status.conditions[?(@.type=="Established")].status}'
     says 'condition met' wait --for=condition=established crd/boats.tour.example.com --timeout=20s
     says 'boats' api-resources --api-group=tour.example.com
     says 'How many row.' explain boat.spec.crew

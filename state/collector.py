@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 _FEW = 100_000
 #: What the interpreter itself has frozen (3.12 does).
 _FROZEN_AT_START = gc.get_freeze_count()
+#: Held to switch the collector: between a look at it and the switch another thread's pause could end.
+_SWITCH = threading.Lock()
 
 
 class _Growth:
@@ -31,16 +34,18 @@ def paused_collector() -> Iterator[None]:
     at once: to visit it as young would take longer than many a pause, since a persistent map of which one entry
     changed is visited whole. All are visited before a pause if their number has doubled.
     """
-    was_enabled = gc.isenabled()
-    if was_enabled and _Growth.made > max(_Growth.known, _FEW):
-        _visit()
-    gc.disable()
+    with _SWITCH:
+        was_enabled = gc.isenabled()
+        gc.disable()
     try:
+        if was_enabled and _Growth.made > max(_Growth.known, _FEW):
+            _visit()
         yield
     finally:
         if was_enabled:
             _grow_old()
-            gc.enable()
+            with _SWITCH:
+                gc.enable()
 
 
 def _visit() -> None:

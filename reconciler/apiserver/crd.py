@@ -64,8 +64,9 @@ class Definitions:
     def stop(self) -> None:
         """Follows no more."""
         self._stopped.set()
-        if self._watch is not None:
-            self._watch.close()
+        watch = self._watch  # the thread may drop it meanwhile
+        if watch is not None:
+            watch.close()
         if self._thread.is_alive():
             self._thread.join()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -110,7 +112,7 @@ def serve(
         raise click.UsageError(f"--http is for loopback only, found --host {host}")
     allow_many()
     terms = chosen.terms()
-    stopped = _signalled()
+    wait = _signalled()
     directory = StateDirectory(state_dir)
     if not chosen.store:
         directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,23 +133,23 @@ def serve(
         echo([server.url])
         if path is not None:
             write(server.http.kubeconfig, path)
-        stopped.wait()
+        wait()
     return exits.OK
 
 
-def _signalled() -> threading.Event:
-    """Set by the first SIGINT or SIGTERM; one more ends the process at once."""
-    stopped = threading.Event()
+def _signalled() -> Callable[[], object]:
+    """Waits for the first SIGINT or SIGTERM, from now on; one more ends the process at once."""
+    came = queue.SimpleQueue[int]()  # a handler may run in the middle of the wait, where an Event's lock is held
     numbers = (signal.SIGINT, signal.SIGTERM)
 
-    def note(*_: object) -> None:
-        stopped.set()
+    def note(which: int, _: object) -> None:
+        came.put(which)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
     for number in numbers:
         signal.signal(number, note)
-    return stopped
+    return came.get
 
 
 def _is_loopback(host: str) -> bool:

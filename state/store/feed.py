@@ -280,9 +280,10 @@ class Watch:
             self._on_ready()
 
     def close(self) -> None:
-        """Ends the watch. Closing twice is fine."""
-        if not self._closed:
-            self._closed = True
+        """Ends the watch. Closing twice is fine, from two threads as well."""
+        with self._feed.lock:
+            was_closed, self._closed = self._closed, True
+        if not was_closed:
             self._feed.leave(self._channel, self)
             self._ready.set()
 

@@ -17,7 +17,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
 
@@ -77,17 +77,16 @@ class SqliteStore(Store):
         self._is_doubtful = False
         self._readers: deque[sqlite3.Connection] = deque()
         self._owned = sqlite_file.own(path)
-        try:
-            with self._explained():
-                self._writer = self._open()
-                revision = sqlite_file.revision_of(self._writer)
-                self._compacted = sqlite_file.compacted(self._writer)
-                is_small = sqlite_file.has_at_most(self._writer, _SMALL)
-                #: What is current; None until it is in memory.
-                self._table = Table(sqlite_file.current(self._writer)) if is_small else None
-        except BaseException:
-            self._owned.close()
-            raise
+        with ExitStack() as undo, self._explained():
+            undo.callback(self._owned.close)
+            self._writer = self._open()
+            undo.callback(self._writer.close)
+            revision = sqlite_file.revision_of(self._writer)
+            self._compacted = sqlite_file.compacted(self._writer)
+            is_small = sqlite_file.has_at_most(self._writer, _SMALL)
+            #: What is current; None until it is in memory.
+            self._table = Table(sqlite_file.current(self._writer)) if is_small else None
+            undo.pop_all()
         self.feed = Feed(revision, window_bytes)
         self._closing = threading.Event()
         #: Held by the one who reads it into memory.

@@ -219,6 +219,7 @@ def test_durable_langs_module_lists_stay_empty():
 
 def test_an_engine_that_is_forgotten_is_freed(monkeypatch):
     deleted = []
+    gc.collect()  # those that other tests have forgotten
     substitute(monkeypatch, delete_ruleset=lambda handle: (deleted.append(handle), native.delete_ruleset(handle)))
     engine = counting()
     handle, watched = engine._handle, weakref.ref(engine)

@@ -1,6 +1,7 @@
 """The garbage collector waits, visits nothing twice, and still finds what is garbage in the end."""
 
 import gc
+import threading
 import weakref
 
 import pytest
@@ -52,6 +53,37 @@ def test_a_collector_that_was_off_stays_off():
         with paused_collector(), paused_collector():
             pass
         assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_pause_that_begins_when_another_thread_s_ends_is_not_for_ever(monkeypatch):
+    """Who begins finds it off, and who ends could switch it on before it is off again: then it stayed off."""
+    ends, has_ended = threading.Event(), threading.Event()
+
+    def pause():
+        with paused_collector():
+            begun.set()
+            ends.wait(10)
+        has_ended.set()
+
+    def look():
+        found = is_enabled()
+        ends.set()
+        has_ended.wait(0.1)
+        return found
+
+    begun, is_enabled = threading.Event(), gc.isenabled
+    other = threading.Thread(target=pause)
+    other.start()
+    begun.wait(10)
+    monkeypatch.setattr(collector.gc, "isenabled", look)
+    with paused_collector():
+        pass
+    other.join()
+    monkeypatch.undo()
+    try:
+        assert gc.isenabled()
     finally:
         gc.enable()
 

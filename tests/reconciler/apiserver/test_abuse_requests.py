@@ -268,7 +268,7 @@ RANGE = "value out of range"
         ("resourceVersion=%D9%A1", 400, "invalid syntax"),
         ("resourceVersion=-1", 400, "invalid syntax"),
         (f"timeoutSeconds={'9' * 400}", 400, RANGE),
-        ("watch=1&timeoutSeconds=-1", 200, ""),
+        ("watch=1&timeoutSeconds=-1&fieldSelector=metadata.name%3Dnone", 200, ""),
         ("watch=1&timeoutSeconds=0.5", 400, "invalid syntax"),
         ("watch=1&timeoutSeconds=1e400", 400, "invalid syntax"),
         ("watch=1&resourceVersion=18446744073709551616", 500, RANGE),

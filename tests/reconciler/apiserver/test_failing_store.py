@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import resource
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from etcd_server import EtcdServer
@@ -29,6 +31,8 @@ PODS = "/api/v1/namespaces/default/pods"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 #: Seconds for which a store is waited in these tests, and in which there must be an answer.
 STORE_TIMEOUT, SOON = 2.0, 10.0
+#: Seconds after which a request to an etcd that doesn't answer would end by itself, elsewhere.
+GIVES_UP = 10.0
 
 
 def config_map(name, size=10):
@@ -48,6 +52,16 @@ def timed(server, *request):
     began = time.monotonic()
     code, found = server.call(*request)
     return code, found, time.monotonic() - began
+
+
+def meanwhile(asked, holds):
+    """How often something was so while all those who were asked before still waited for their answers."""
+    count = 0
+    while not any(each.done() for each in asked):
+        assert holds()
+        count += 1
+        time.sleep(0.01)
+    return count
 
 
 def check_refused(code, status, why=""):
@@ -79,6 +93,13 @@ def check_alive(server):
     server.wait(f"{PODS}?labelSelector=app%3Dafter", lambda found: len(found["items"]) == 2)
     assert server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition())[0] == 201
     server.wait(WIDGETS, lambda found: found["kind"] == "WidgetList")
+
+
+def catches(server, number):
+    """Whether a signal doesn't end the process at once."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def fill(server, size=200_000):
@@ -115,6 +136,7 @@ def test_a_full_disk(on_sqlite):
     server = on_sqlite
     unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4 << 20, unlimited[1]))
+    server.wait(MAPS, lambda found: found["items"])  # the namespace's own
     with watching(server, MAPS) as lines:
         names, refused, answer = fill(server)
         check_refused(*answer, "state.db")
@@ -147,10 +169,7 @@ def test_a_file_that_another_program_has_locked(in_process, tmp_path):
     other.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(timed, server, "POST", MAPS, config_map(f"m{number}")) for number in range(8)]
-        for _ in range(10):
-            time.sleep(0.1)
-            code, _, seconds = timed(server, "GET", MAPS)
-            assert (code, seconds < 1) == (200, True)
+        assert meanwhile(asked, lambda: server.call("GET", MAPS)[0] == 200) > 3
         answers = [each.result() for each in asked]
     for code, found, seconds in answers:
         check_refused(code, found, "database is locked")
@@ -182,10 +201,7 @@ def test_a_frozen_etcd(tmp_path, impatient):
         requests.append(("POST", "/api/v1/namespaces/default/services", {"metadata": {"name": "s"}, "spec": {}}))
         with ThreadPoolExecutor(len(requests)) as pool:
             asked = [pool.submit(timed, server, *request) for request in requests]
-            for _ in range(10):
-                time.sleep(0.1)
-                code, _, seconds = timed(server, "GET", "/api/v1")
-                assert (code, seconds < 1) == (200, True)
+            assert meanwhile(asked, lambda: server.call("GET", "/api/v1")[0] == 200) > 3
             answers = [each.result() for each in asked]
         for code, found, _ in answers:
             check_refused(code, found, "etcd at")
@@ -204,14 +220,14 @@ def test_a_server_ends_in_time_though_its_etcd_is_frozen(tmp_path):
         server.wait(MAPS, lambda found: found["items"])
         etcd.signal(signal.SIGSTOP)
         began = time.monotonic()
-        assert (server.stop(), time.monotonic() - began < 6) == (0, True), server.log()
+        assert (server.stop(), time.monotonic() - began < GIVES_UP) == (0, True), server.log()
         etcd.signal(signal.SIGCONT)
         server.start()
         etcd.signal(signal.SIGSTOP)
         server.signal(signal.SIGTERM)
-        time.sleep(0.5)
-        began = time.monotonic()
-        assert (server.stop(), time.monotonic() - began < 1) == (-signal.SIGTERM, True), server.log()
+        while catches(server, signal.SIGTERM):
+            time.sleep(0.01)
+        assert server.stop() == -signal.SIGTERM, server.log()
         etcd.signal(signal.SIGCONT)
 
 
@@ -243,11 +259,7 @@ def test_who_is_asking_is_found_out_without_making_others_wait(tmp_path, impatie
         etcd.signal(signal.SIGSTOP)
         with ThreadPoolExecutor(20) as pool:
             asked = [pool.submit(ask, "GET", MAPS, token) for _ in range(20)]
-            for _ in range(10):
-                time.sleep(0.1)
-                began = time.monotonic()
-                assert ask("GET", "/version", "")[0] == 200
-                assert time.monotonic() - began < 1
+            assert meanwhile(asked, lambda: ask("GET", "/version", "")[0] == 200) > 3
             assert {each.result()[0] for each in asked} == {503}
         etcd.signal(signal.SIGCONT)
         assert ask("GET", MAPS, token)[0] == 403
@@ -266,7 +278,7 @@ def test_a_killed_etcd(tmp_path):
         for request in (("GET", MAPS), ("POST", MAPS, config_map("a")), ("GET", f"{MAPS}?watch=1")):
             code, found, seconds = timed(server, *request)
             check_refused(code, found, "etcd at")
-            assert seconds < 2
+            assert seconds < GIVES_UP / 2
         time.sleep(2)
         etcd.start()
         check_alive(server)

@@ -15,7 +15,7 @@ from reconciler.apiserver.resources import Place
 from reconciler.apiserver.server import Server
 from state.store.memory import MemoryStore
 
-CIDR = "10.96.0.0/16"
+CIDRS = ("10.96.0.0/16",)
 ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 HERE, THERE = Endpoint(6443, "192.0.2.1"), Endpoint(6443, "192.0.2.2")
@@ -84,12 +84,12 @@ def published(api):
 def test_the_service_has_all_that_live(store, moment):
     api = Api(store)
     bootstrap(api)
-    first, second = (Publication(api, address, 6443, CIDR) for address in ("192.0.2.1", "192.0.2.2"))
+    first, second = (Publication(api, address, 6443, CIDRS) for address in ("192.0.2.1", "192.0.2.2"))
     first.publish()
     second.publish()
     both = ["192.0.2.1", "192.0.2.2"]
     assert published(api) == ({6443: both}, {"kubernetes": (6443, both)})
-    third = Publication(api, "192.0.2.1", 7443, CIDR)
+    third = Publication(api, "192.0.2.1", 7443, CIDRS)
     third.publish()
     several = {"kubernetes": (6443, both), "kubernetes-v4-7443": (7443, ["192.0.2.1"])}
     assert published(api) == ({6443: both, 7443: ["192.0.2.1"]}, several)
@@ -102,7 +102,7 @@ def test_the_service_has_all_that_live(store, moment):
 def test_what_is_as_it_should_be_is_not_written(store, moment):
     api = Api(store)
     bootstrap(api)
-    publication = Publication(api, "192.0.2.1", 6443, CIDR)
+    publication = Publication(api, "192.0.2.1", 6443, CIDRS)
     publication.publish()
     with store.watch("/registry/", store.revision()) as watch:
         publication.publish()

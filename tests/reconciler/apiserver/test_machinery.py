@@ -28,6 +28,8 @@ from reconciler.apiserver.routes import UnknownPathError, target
 from reconciler.apiserver.status import ApiError
 from state.store.memory import MemoryStore
 
+#: The clock stands still: owners of fields are in the order of their seconds, and then of their names.
+NOW = 1_767_225_600_000_000
 DATA = Path(__file__).parent / "data"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -41,7 +43,7 @@ class Server:
     """An API with definitions at work, asked in process."""
 
     def __init__(self) -> None:
-        self.api = Api(MemoryStore(), fields=ManagedFields(schema_of))
+        self.api = Api(MemoryStore(), clock=lambda: NOW, fields=ManagedFields(schema_of))
         bootstrap(self.api)
         self.definitions = Definitions(self.api)
         self.application = Application(self.api, "", self.definitions.layout)

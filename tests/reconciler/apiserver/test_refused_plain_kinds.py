@@ -87,7 +87,7 @@ def test_causes_of_an_update_are_told_as_often_as_they_are_looked_at(
 
 def test_events_of_the_new_api_say_more(cluster: Cluster) -> None:
     """What v1 takes, events.k8s.io refuses."""
-    event = {"metadata": {"name": "e"}, "type": "Normal", "reason": "r"}
+    event = {"metadata": {"name": "old-and-new"}, "type": "Normal", "reason": "r"}
     new = {**event, "regarding": {"kind": "Pod", "namespace": NAMESPACE, "name": "p"}}
     old = {**event, "involvedObject": new.pop("regarding")}
     new["regarding"] = old["involvedObject"]

@@ -69,6 +69,42 @@ class Process:
         return self.process.returncode
 
 
+SIGNALLED = """
+import signal, sys
+from reconciler.cli.serve import _signalled
+
+def send(*_):
+    global is_sent
+    sys.setprofile(None)
+    if not is_sent:
+        is_sent = True
+        signal.raise_signal(signal.SIGTERM)
+
+def count(*_):
+    global seen
+    seen += 1
+    if seen == number:
+        send()
+
+signal.signal(signal.SIGALRM, send)
+for number in range(1, 30):
+    wait, seen, is_sent = _signalled(), 0, False
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    sys.setprofile(count)
+    wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_a_signal_that_comes_in_the_middle_of_beginning_to_wait_ends_the_wait() -> None:
+    """Sent at each call in there, or when there are no more."""
+    with subprocess.Popen([sys.executable, "-c", SIGNALLED], stderr=subprocess.PIPE) as process:
+        try:
+            assert (process.wait(60), process.stderr and process.stderr.read()) == (0, b"")
+        finally:
+            process.kill()
+
+
 def test_https_for_those_who_may(tmp_path: Path) -> None:
     """The kubeconfig's certificate may everything, a token what its user may, a stranger's certificate nothing."""
     (tmp_path / "tokens").write_text("secret,ann,1,system:masters\n")
@@ -124,6 +160,19 @@ def test_plain_http_is_for_loopback_only() -> None:
     result = CliRunner().invoke(serve, ["--http", "--host", "0.0.0.0"])
     assert result.exit_code == 2
     assert "--http is for loopback only" in result.output
+
+
+@pytest.mark.parametrize(
+    ("ranges", "problem"),
+    [
+        ("10.96.0.0/16,10.97.0.0/16", "expected one range, or one for each of IPv4 and IPv6"),
+        ("fd00::/112,", "does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+def test_ranges_of_cluster_ips_are_one_of_each_family(ranges: str, problem: str) -> None:
+    """What isn't is refused before anything is started."""
+    result = CliRunner().invoke(serve, ["--http", "--service-cidr", ranges])
+    assert (result.exit_code, problem in result.output) == (2, True), result.output
 
 
 def test_without_users_it_is_told_what_everybody_did(tmp_path: Path) -> None:

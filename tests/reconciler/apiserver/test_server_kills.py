@@ -14,13 +14,15 @@ from contextlib import ExitStack
 
 import pytest
 from etcd_server import EtcdServer
-from serve_process import ServeProcess, ask, deployment
+from serve_process import PATIENCE, ServeProcess, ask, deployment
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 REPLICA_SETS = "/apis/apps/v1/namespaces/default/replicasets"
 CREATORS, SCALERS, MOST_REPLICAS = 8, 4, 12
+#: Writes that are acknowledged before each kill, at least.
+FEWEST = 10
 #: Leases as short as can be, so that a server that is started again needn't wait long for that of its predecessor.
 SHORT_LEASE = (
     "--leader-elect-lease-duration=2s",
@@ -38,6 +40,8 @@ class Load:
         #: By Deployment: the numbers of replicas of which one must hold.
         self.replicas = {f"d{number}": {0} for number in range(SCALERS)}
         self.acknowledged = 0
+        #: Before this round.
+        self.acknowledged_before = 0
         #: Answers other than those that were wished for.
         self.refused = Counter()
         for name in self.replicas:
@@ -46,6 +50,7 @@ class Load:
     def run(self, number: int, during) -> None:
         """Has everybody write while something is done, until it is done or the server is gone."""
         stop = threading.Event()
+        self.acknowledged_before = self.acknowledged
         with ThreadPoolExecutor(CREATORS + SCALERS) as pool:
             clients = [pool.submit(self._create, f"{number}-{index}", stop) for index in range(CREATORS)]
             clients += [
@@ -92,6 +97,14 @@ class Load:
         finally:
             connection.close()
 
+    def last(self, seconds: float) -> None:
+        """Returns in the middle of the writing: after so many seconds of it, from the first acknowledged ones on."""
+        end = time.monotonic() + PATIENCE
+        while self.acknowledged - self.acknowledged_before <= FEWEST:
+            assert time.monotonic() < end, self.server.log()
+            time.sleep(0.005)
+        time.sleep(seconds)
+
     def _note(self, code: int) -> None:
         self.refused[code] += 1
         time.sleep(0.05)
@@ -134,7 +147,7 @@ def run_sqlite(folder, kills: int) -> None:
         load = Load(server)
 
         def kill() -> None:
-            time.sleep(chance.uniform(0.05, 0.6))
+            load.last(chance.uniform(0.05, 0.6))
             server.kill()
 
         for number in range(kills):
@@ -143,7 +156,7 @@ def run_sqlite(folder, kills: int) -> None:
             starts.append(server.started_in)
             load.check()
     report("sqlite", load, starts)
-    assert load.acknowledged > 10 * kills
+    assert load.acknowledged > FEWEST * kills
     assert not load.refused
 
 
@@ -156,7 +169,7 @@ def run_etcd(folder, kills: int) -> None:
         load = Load(server)
 
         def kill(who: int) -> None:
-            time.sleep(chance.uniform(0.05, 0.6))
+            load.last(chance.uniform(0.05, 0.6))
             if who != 1:
                 server.kill()
             if who != 0:
@@ -172,7 +185,7 @@ def run_etcd(folder, kills: int) -> None:
                 starts.append(server.started_in)
             load.check()
     report("etcd", load, starts)
-    assert load.acknowledged > 10 * kills
+    assert load.acknowledged > FEWEST * kills
     assert load.refused.keys() <= {503}
 
 

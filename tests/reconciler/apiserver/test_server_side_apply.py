@@ -23,6 +23,8 @@ from reconciler.apiserver.status import ApiError
 from state.objects import Deployment, Pod, Service
 from state.store.memory import MemoryStore
 
+#: The clock stands still: owners of fields are in the order of their seconds, and then of their names.
+NOW = 1_767_225_600_000_000
 RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "controllers" / "api-server-side-apply.json").read_text())
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 
@@ -31,7 +33,7 @@ class Client:
     """Sends requests to an application without HTTP."""
 
     def __init__(self) -> None:
-        api = Api(MemoryStore(), fields=ManagedFields())
+        api = Api(MemoryStore(), clock=lambda: NOW, fields=ManagedFields())
         bootstrap(api)
         self.application = Application(api)
 

@@ -124,8 +124,8 @@ def test_many_watches_see_every_change(server):
     seen = []
 
     def watch():
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        connection.request("GET", f"{path}?watch=1&resourceVersion={revision}&timeoutSeconds=20")
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        connection.request("GET", f"{path}?watch=1&resourceVersion={revision}&timeoutSeconds=100")
         response = connection.getresponse()
         seen.append([json.loads(response.readline())["object"]["data"]["n"] for _ in range(changes)])
         connection.close()

@@ -529,7 +529,9 @@ from reconciler.drivers.network.userspace import UserspaceNetwork
 network = UserspaceNetwork(sys.argv[1])
 known = len(network.observe().pods)
 for number in range(known, known + 1_000_000):
-    print(number, network.setup_pod(PodRef(f"uid-{number}", "default", "pod")).ip, flush=True)
+    ip = network.setup_pod(PodRef(f"uid-{number}", "default", "pod")).ip
+    sys.stdout.write(f"{number} {ip}\\n")  # at once, or it could be killed within a line
+    sys.stdout.flush()
 """
 
 

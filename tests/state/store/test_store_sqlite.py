@@ -44,6 +44,17 @@ def test_a_file_belongs_to_one_process_at_a_time(path):
     SqliteStore(str(path)).close()
 
 
+def test_a_damaged_file_is_not_kept_open(path):
+    """Whoever mends it can have it at once."""
+    SqliteStore(str(path)).close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE compaction")
+    with pytest.raises(StoreUnavailableError, match="no such table: compaction"):
+        SqliteStore(str(path))
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)  # nobody else has it
+
+
 def test_only_its_user_can_read_the_file(path):
     with SqliteStore(str(path)) as store:
         store.create("/secret", b"")
