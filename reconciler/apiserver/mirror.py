@@ -86,10 +86,10 @@ class Mirror:
 
     # -- from the store ------------------------------------------------------------------------------------------------
 
-    def pull(self, timeout: float | None = 0.0) -> bool:
-        """Brings what is new in the store into the workspace; waits for it up to ``timeout`` seconds. Says whether the
-        store has moved on, be it by what was written here. What was changed here has to be pushed before: pulled over,
-        it would be written as if it knew the news.
+    def pull(self, timeout: float | None = 0.0) -> int:
+        """Brings what is new in the store into the workspace; waits for it up to ``timeout`` seconds. Says how many
+        changes the store has seen, be they those that were written here. What was changed here has to be pushed before:
+        pulled over, it would be written as if it knew the news.
 
         Raises:
             StoreError: the store can't be read, or the mirror was left too far behind.
@@ -98,7 +98,7 @@ class Mirror:
         assert not self._changed, "pushed before the next pull"
         events = self._watch.read(timeout)
         self._observe([change for event in events if (change := self._news(event)) is not None])
-        return bool(events)
+        return len(events)
 
     def _news(self, event: Event) -> Change | None:
         """What an event says that isn't known already."""

@@ -53,6 +53,7 @@ from state.objects import (
     Pod,
     PodCondition,
     PodDisruptionBudget,
+    PodDisruptionBudgetStatus,
     replace,
 )
 from state.times import format_time
@@ -300,7 +301,7 @@ class Subresources:
             if status.disruptions_allowed <= 0:
                 message = (
                     f"The disruption budget {name} needs {status.desired_healthy} healthy pods and has "
-                    f"{status.current_healthy} currently"
+                    f"{_healthy(status)} currently"
                 )
                 raise _no_eviction({"causes": [{"reason": "DisruptionBudget", "message": message}]})
             if len(status.disrupted_pods) > _MAX_DISRUPTED:
@@ -314,6 +315,13 @@ class Subresources:
             )
 
         self._writer.change(Place(resource, budget.metadata.namespace, name), edit, options)
+
+
+def _healthy(status: PodDisruptionBudgetStatus) -> int:
+    """How many healthy pods there are, also if the controller has yet to count those just evicted out: until then more
+    are counted than are needed, though none may go.
+    """
+    return min(status.current_healthy, status.desired_healthy) if status.disrupted_pods else status.current_healthy
 
 
 def _part_of(place: Place, document: dict[str, Any]) -> CustomObject:
