@@ -49,8 +49,8 @@ log = structlog.get_logger("reconciler")
 #: Seconds after which a control plane that failed starts again.
 _PAUSE = 1.0
 #: Seconds of rest after a turn for each change that it took over, and at most. So a change alone is followed at once;
-#: from 2,000 changes a second on, many small turns become a few large ones.
-_REST, _LONGEST_REST = 0.0005, 0.05
+#: from 500 changes a second on, many small turns become a few large ones, which cost half as much.
+_REST, _LONGEST_REST = 0.002, 0.05
 #: Longest wait for news, so that a change of the clock is noticed.
 _PATIENCE = 5.0
 #: Actions of one turn, after which they are stored and news are looked at: nobody can have it create for minutes.
