@@ -99,14 +99,15 @@ def _with_label_keys(spec: PodSpec, labels: Mapping[str, str]) -> PodSpec:
     if not keys:
         return spec
     shared = (id(spec), *map(labels.get, keys))
-    if shared not in _made:
+    known = _made.get(shared)
+    if known is None:
         constraints = tuple(_keyed(each, (), labels) for each in spec.topology_spread_constraints)
         affinity = spec.affinity
         if affinity is not None:
             for name in ("pod_affinity", "pod_anti_affinity"):
                 affinity = replace(affinity, **{name: _affine(getattr(affinity, name), labels)})
-        _made[shared] = spec, replace(spec, affinity=affinity, topology_spread_constraints=constraints)
-    return _made[shared][1]
+        known = _made[shared] = (spec, replace(spec, affinity=affinity, topology_spread_constraints=constraints))
+    return known[1]
 
 
 def _affine(pods: Any, labels: Mapping[str, str]) -> Any:

@@ -161,6 +161,10 @@ def _is_needed(ws: Workspace, cidr: CustomObject) -> bool:
     return any(is_managed(each) and is_alone(each.metadata.name) for each in records if each is not None)
 
 
+def _has(cidr: CustomObject, address: str) -> bool:
+    return any(each.number(address) is not None for each in ranges_of(cidr))
+
+
 def _includes(outer: AddressRange, inner: AddressRange) -> bool:
     if outer.network.version != inner.network.version:
         return False
@@ -188,5 +192,5 @@ def _containing(ws: Workspace, change: Change) -> Iterable[Key]:
     if record is None or not is_managed(record) or (change.new is not None and change.old is not None):
         return
     for cidr in service_cidrs(ws):
-        if cidr.metadata.deletion_timestamp and any(each.number(record.metadata.name) for each in ranges_of(cidr)):
+        if cidr.metadata.deletion_timestamp and _has(cidr, record.metadata.name):
             yield Key.of(cidr)

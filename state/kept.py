@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 KeyT = TypeVar("KeyT")
 SharedT = TypeVar("SharedT")
@@ -16,7 +16,7 @@ def exact(text: bytes) -> bytes:
     return bytes(memoryview(text))
 
 
-class Remembered(dict[KeyT, ResultT], Generic[KeyT, ResultT]):
+class Remembered(dict[KeyT, ResultT]):
     """Results that can be worked out again: up to ``most``, then it begins anew. Where a key is the identity of an
     object (``id``), the result has to hold that object, so that no other can have its identity.
     """

@@ -83,18 +83,22 @@ class Informer:
             return  # another thread was first
         self._is_stale = False
         try:
-            if self._watch is None:
+            if self._watch is None or not self._follow(self._watch):
                 self._begin()
-            else:
-                self._take_over(self._watch.read(0))
-        except CompactedError:
-            self._begin()
         except BaseException:
             self._end()
             raise
 
+    def _follow(self, watch: Watch) -> bool:
+        """Takes over the news; whether there was no gap in them."""
+        try:
+            self._take_over(watch.read(0))
+        except CompactedError:
+            self._end()
+            return False
+        return True
+
     def _begin(self) -> None:
-        self._end()
         store = self._storage.store
         self._is_stale = False
         self._watch = store.watch(self._resource.prefix, store.revision(), on_ready=self._changed)

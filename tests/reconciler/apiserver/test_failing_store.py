@@ -31,8 +31,6 @@ PODS = "/api/v1/namespaces/default/pods"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 #: Seconds for which a store is waited in these tests, and in which there must be an answer.
 STORE_TIMEOUT, SOON = 2.0, 10.0
-#: Seconds after which a request to an etcd that doesn't answer would end by itself, elsewhere.
-GIVES_UP = 10.0
 
 
 def config_map(name, size=10):
@@ -62,6 +60,12 @@ def meanwhile(asked, holds):
         count += 1
         time.sleep(0.01)
     return count
+
+
+def at_once(server, *request):
+    """Whether a request is answered as if nothing was wrong."""
+    code, _, seconds = timed(server, *request)
+    return code == 200 and seconds < 1
 
 
 def check_refused(code, status, why=""):
@@ -169,7 +173,7 @@ def test_a_file_that_another_program_has_locked(in_process, tmp_path):
     other.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(timed, server, "POST", MAPS, config_map(f"m{number}")) for number in range(8)]
-        assert meanwhile(asked, lambda: server.call("GET", MAPS)[0] == 200) > 3
+        assert meanwhile(asked, lambda: at_once(server, "GET", MAPS)) > 3
         answers = [each.result() for each in asked]
     for code, found, seconds in answers:
         check_refused(code, found, "database is locked")
@@ -201,7 +205,7 @@ def test_a_frozen_etcd(tmp_path, impatient):
         requests.append(("POST", "/api/v1/namespaces/default/services", {"metadata": {"name": "s"}, "spec": {}}))
         with ThreadPoolExecutor(len(requests)) as pool:
             asked = [pool.submit(timed, server, *request) for request in requests]
-            assert meanwhile(asked, lambda: server.call("GET", "/api/v1")[0] == 200) > 3
+            assert meanwhile(asked, lambda: at_once(server, "GET", "/api/v1")) > 3
             answers = [each.result() for each in asked]
         for code, found, _ in answers:
             check_refused(code, found, "etcd at")
@@ -220,14 +224,15 @@ def test_a_server_ends_in_time_though_its_etcd_is_frozen(tmp_path):
         server.wait(MAPS, lambda found: found["items"])
         etcd.signal(signal.SIGSTOP)
         began = time.monotonic()
-        assert (server.stop(), time.monotonic() - began < GIVES_UP) == (0, True), server.log()
+        assert (server.stop(), time.monotonic() - began < 6) == (0, True), server.log()
         etcd.signal(signal.SIGCONT)
         server.start()
         etcd.signal(signal.SIGSTOP)
         server.signal(signal.SIGTERM)
         while catches(server, signal.SIGTERM):
             time.sleep(0.01)
-        assert server.stop() == -signal.SIGTERM, server.log()
+        began = time.monotonic()
+        assert (server.stop(), time.monotonic() - began < 1) == (-signal.SIGTERM, True), server.log()
         etcd.signal(signal.SIGCONT)
 
 
@@ -259,7 +264,12 @@ def test_who_is_asking_is_found_out_without_making_others_wait(tmp_path, impatie
         etcd.signal(signal.SIGSTOP)
         with ThreadPoolExecutor(20) as pool:
             asked = [pool.submit(ask, "GET", MAPS, token) for _ in range(20)]
-            assert meanwhile(asked, lambda: ask("GET", "/version", "")[0] == 200) > 3
+
+            def is_told_the_version():
+                began = time.monotonic()
+                return ask("GET", "/version", "")[0] == 200 and time.monotonic() - began < 1
+
+            assert meanwhile(asked, is_told_the_version) > 3
             assert {each.result()[0] for each in asked} == {503}
         etcd.signal(signal.SIGCONT)
         assert ask("GET", MAPS, token)[0] == 403
@@ -278,7 +288,7 @@ def test_a_killed_etcd(tmp_path):
         for request in (("GET", MAPS), ("POST", MAPS, config_map("a")), ("GET", f"{MAPS}?watch=1")):
             code, found, seconds = timed(server, *request)
             check_refused(code, found, "etcd at")
-            assert seconds < GIVES_UP / 2
+            assert seconds < 2
         time.sleep(2)
         etcd.start()
         check_alive(server)

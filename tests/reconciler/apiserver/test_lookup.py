@@ -89,3 +89,17 @@ def test_a_closed_store_says_so():
     store.close()
     with pytest.raises(StoreUnavailableError):
         lookup.objects(LimitRange)
+
+
+def test_a_failure_while_everything_is_read_anew_is_none_for_ever(api, store, monkeypatch):
+    lookup, resource = StoredObjects(api.storage), ranges(api)
+    api.storage.create(resource, made("a", "x"))
+    lookup.objects(LimitRange)
+    api.storage.create(resource, made("a", "y"))
+    store.feed.skip(store.revision())
+    store.compact(store.revision())
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "watch", None)
+        with pytest.raises(TypeError):
+            lookup.objects(LimitRange)
+    assert [each.metadata.name for each in lookup.objects(LimitRange)] == ["x", "y"]
